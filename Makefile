@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.SECONDARY:
 
 PYTHON ?= /usr/bin/python3
 SCENARIO ?= libvirt
@@ -21,6 +22,7 @@ SOURCES := $(wildcard $(shell git ls-files --cached --others --exclude-standard)
 COLLECTIONS := $(BUILD)/collections
 TREE := $(BUILD)/tree/ansible_collections/polyvisor/compute
 CORES := 2.17 2.18 2.19
+PYTHON_VERSION := $(shell $(PYTHON) -c "import sys; print(\"%d.%d\" % sys.version_info[:2])")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # uv reads no trust store but its own unless told; pip does.
@@ -53,30 +55,77 @@ build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
 .PHONY: test test-full lint sanity unit driver driver-score functional molecule e2e matrix bench docs
-test: lint sanity unit driver driver-score functional e2e molecule matrix ## every gate and test but the slow tier
+test: lint sanity unit driver driver-score functional system matrix ## every gate and test but the slow tier
 
 test-full: export POLYVISOR_TEST_FULL := 1
 test-full: test ## the slow tier too: faults at many points
 
-lint: $(call venv,lint) $(call venv,nova-34) $(TREE)/.copied ## ansible-lint, ruff, mypy, yamllint, documentation, changelog, licences
-	$(VENV)/lint/bin/ruff check .
-	$(VENV)/lint/bin/ruff format --check .
-	$(VENV)/lint/bin/yamllint --strict .
-	cd $(TREE) && PATH=$(VENV)/lint/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(BUILD)/tree ansible-lint --offline --strict
-	cd $(TREE) && ANSIBLE_COLLECTIONS_PATH=$(BUILD)/tree $(VENV)/lint/bin/antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
-	cd $(TREE) && $(VENV)/lint/bin/antsibull-changelog lint
-	$(VENV)/lint/bin/reuse --root $(TREE) lint --quiet
-	cd roles/nova_driver/files/nova-polyvisor && $(VENV)/nova-34/bin/mypy
+lint: export PATH := $(VENV)/lint/bin:$(PATH)
+lint: export ANSIBLE_COLLECTIONS_PATH := $(BUILD)/tree
+lint: $(call venv,lint) $(TREE)/.git ## ansible-lint, ruff, mypy, yamllint, documentation, changelog, licences
+	ruff check .
+	ruff format --check .
+	cd roles/nova_driver/files/nova-polyvisor && mypy
+	yamllint --strict .
+	cd $(TREE) && ansible-lint --offline --strict
+	cd $(TREE) && antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
+	cd $(TREE) && antsibull-changelog lint
+	python tests/matrix/matrix.py rendered
+	reuse --root $(TREE) lint --quiet || { reuse --root $(TREE) lint --lines; exit 1; }
 
 sanity: $(CORES:%=sanity-%) ## ansible-test sanity under each supported ansible-core
-sanity-%: $(VENV)/core-%/.made $(TREE)/.copied
+sanity-%: $(VENV)/core-%/.made $(TREE)/.git
 	$(VENV)/core-$*/bin/python tests/tools/seed_get_pip.py
-	cd $(TREE) && PATH=$(VENV)/core-$*/bin:$$PATH ansible-test sanity --local --color no
+	cd $(TREE) && PATH=$(VENV)/core-$*/bin:$$PATH ansible-test sanity --local --python $(PYTHON_VERSION) --color no
 
 unit: $(CORES:%=unit-%) ## unit tests of the plugins, under each supported ansible-core
-unit-%: $(VENV)/core-%/.made $(TREE)/.copied
-	cd $(TREE) && PATH=$(VENV)/core-$*/bin:$$PATH ansible-test units --local --color no
+unit-%: $(VENV)/core-%/.made $(TREE)/.git
+	cd $(TREE) && PATH=$(VENV)/core-$*/bin:$$PATH ansible-test units --local --python $(PYTHON_VERSION) --color no
 	mkdir -p $(REPORTS) && cp $(TREE)/tests/output/junit/python*-modules-units.xml $(REPORTS)/unit-$*.xml
+
+driver: $(call venv,nova-34) $(call venv,nova-33) $(call venv,functional) ## tests of the driver plugin, with nova's own fixtures and a libvirtd of their own
+	@$(call install,test)
+	TODO
+
+driver-score: $(call venv,nova-34) ## nova's generic driver tests: <compute_driver> <passed>/<total>
+	@$(VENV)/nova-34/bin/python tests/driver/score.py
+
+functional: $(call venv,functional) ## modules against a libvirtd that the tests start themselves
+	@$(call install,test)
+	$(call pytest,functional) tests/functional
+
+system: export ANSIBLE_DISPLAY_SKIPPED_HOSTS := 0
+system: ## end to end, molecule and clean-up, on one control plane
+	@status=0; \
+	$(MAKE) --no-print-directory e2e-tests molecule || status=$$?; \
+	$(MAKE) --no-print-directory cleanup-tests || status=$$?; \
+	exit $$status
+
+e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned up afterwards
+	@status=0; \
+	$(MAKE) --no-print-directory e2e-tests || status=$$?; \
+	$(MAKE) --no-print-directory cleanup-tests || status=$$?; \
+	exit $$status
+
+e2e-tests cleanup-tests: $(call venv,functional) $(COLLECTIONS)/.installed
+	$(call pytest,$@) tests/$(@:-tests=)
+
+molecule: $(call venv,molecule) $(TREE)/.git ## roles in a systemd container; SCENARIO=name for one
+	@$(call install,test)
+	TODO
+
+matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
+	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
+
+bench: $(call venv,functional) $(COLLECTIONS)/.installed ## benchmarks, as a table and as build/bench.json; ONLY=name for one
+	@$(call install,test)
+	@$(VENV)/functional/bin/python -m tests.benchmarks $(ONLY)
+
+docs: $(call venv,docs) $(TREE)/.git ## the documentation as a site, in build/docs
+	$(VENV)/docs/bin/python tests/matrix/matrix.py render
+	rm -rf $(BUILD)/docs && mkdir -p $(BUILD)/docs
+	cd $(BUILD)/docs && PATH=$(VENV)/docs/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(BUILD)/tree sh -c ' \
+	  antsibull-docs sphinx-init --use-current --dest-dir . --lenient polyvisor.compute && ./build.sh'
 
 ##@ Make
 $(UV):
@@ -84,20 +133,29 @@ $(UV):
 	$(PYTHON) -m venv $(VENV)/uv
 	$(VENV)/uv/bin/pip install --quiet uv
 
+# With pip, which follows the user's own pip.conf, so that the demo needs no more than pip does.
+$(VENV)/demo/.made: requirements/demo.txt
+	@$(call install,demo)
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+# With uv, which makes an environment in seconds: there are many.
 $(VENV)/%/.made: requirements/%.txt | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
 
-$(TARBALL): $(SOURCES) $(call venv,demo)
-	@$(VENV)/demo/bin/ansible-galaxy collection build --force --output-path $(BUILD) .
+$(TARBALL): $(TREE)/.git $(call venv,demo)
+	@$(VENV)/demo/bin/ansible-galaxy collection build --force --output-path $(BUILD) $(TREE)
 
 $(COLLECTIONS)/.installed: $(TARBALL)
 	@$(VENV)/demo/bin/ansible-galaxy collection install --force --no-deps --offline --collections-path $(COLLECTIONS) $(TARBALL)
 	@touch $@
 
-# ansible-test and molecule want the tree at this path, with nothing else in it.
-$(TREE)/.copied: $(SOURCES)
-	rm -rf $(TREE) && mkdir -p $(TREE)
-	printf '%s\n' $(SOURCES) | rsync --archive --files-from=- . $(TREE)/
-	@touch $@
+# ansible-test, ansible-lint and molecule want the tree at this path with nothing else in it, and
+# ask git what is in it: a repository of its own, or they would see an ignored directory of ours.
+$(TREE)/.git: $(SOURCES)
+	@rm -rf $(TREE) && mkdir -p $(TREE)
+	@printf '%s\n' $(SOURCES) | rsync --archive --files-from=- . $(TREE)/
+	@git -C $(TREE) init --quiet && git -C $(TREE) add --all
