@@ -1,0 +1,345 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Speaks to libvirt through libvirt-python; the only file that does.
+
+Pools and volumes go in and out as libvirt's own XML, see https://libvirt.org/formatstorage.html.
+Every method raises OperationFailed if libvirt refuses, and Unreachable if the connection breaks.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
+    MissingLibrary,
+    OperationFailed,
+    Unreachable,
+)
+
+try:
+    import libvirt
+except ImportError:
+    libvirt = None
+    LIBVIRT_IMPORT_ERROR: str | None = traceback.format_exc()
+else:
+    LIBVIRT_IMPORT_ERROR = None
+
+# How to build a pool: make its directory or mount point only; format its device if that is empty;
+# format it whatever it carries.
+_BUILD_FLAGS = {"directory": "NEW", "empty": "NO_OVERWRITE", "overwrite": "OVERWRITE"}
+_CREATE_FLAGS = {
+    "none": "NORMAL",
+    "directory": "WITH_BUILD",
+    "empty": "WITH_BUILD_NO_OVERWRITE",
+    "overwrite": "WITH_BUILD_OVERWRITE",
+}
+# What libvirt says, as an internal error, of a pool in which volumes are being made, and of a
+# volume that another clone is being made into.
+_BUSY_MESSAGES = ("asynchronous jobs running", "already in use")
+POOL_STATES = ("inactive", "building", "active", "degraded", "inaccessible")
+
+
+class AlreadyFormatted(OperationFailed):
+    """A device that was to be formatted only if empty carries something."""
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool that libvirt knows.
+
+    :param state: one of POOL_STATES
+    :param definition: XML of what the pool is when it starts next
+    :param live: XML of what it is now, with sizes
+    """
+
+    name: str
+    uuid: str
+    state: str
+    persistent: bool
+    autostart: bool
+    definition: str
+    live: str
+
+    @property
+    def active(self) -> bool:
+        """Whether the pool is started."""
+        return self.state != "inactive"
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume of an active pool, with its XML."""
+
+    pool: str
+    name: str
+    key: str
+    path: str
+    xml: str
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain with the XML of what runs (if it does) and of what would start next."""
+
+    name: str
+    active: bool
+    xml: tuple[str, ...]
+
+
+@contextmanager
+def _doing(what: str) -> Iterator[None]:
+    """Turn libvirt's error into ours: what was tried, and what came back."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        message = (error.get_error_message() or str(error)).strip()
+        if error.get_error_domain() in (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE):
+            raise Unreachable(
+                f"The connection to libvirt broke while trying to {what}: {message}. "
+                "Look at the log of libvirtd (or virtstoraged), then run again."
+            ) from error
+        code = error.get_error_code()
+        if code == libvirt.VIR_ERR_STORAGE_POOL_BUILT:
+            raise AlreadyFormatted(f"Could not {what}: {message}", code) from error
+        busy = code in _busy_codes() or any(said in message for said in _BUSY_MESSAGES)
+        raise OperationFailed(f"Could not {what}: {message}", code, busy) from error
+
+
+def _busy_codes() -> tuple[int, ...]:
+    """The errors of a pool that is starting, or of a volume that is being made, by another run."""
+    return (libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_STORAGE_VOL_EXIST)
+
+
+class Client:
+    """One connection to a libvirt daemon.
+
+    :param uri: a libvirt connection URI, see https://libvirt.org/uri.html
+    :raises MissingLibrary: if libvirt-python cannot be imported
+    :raises Unreachable: if no daemon answers
+    """
+
+    def __init__(self, uri: str) -> None:
+        if libvirt is None:
+            raise MissingLibrary("libvirt-python", LIBVIRT_IMPORT_ERROR)
+        self.uri = uri
+        libvirt.registerErrorHandler(_keep_quiet, None)
+        try:
+            self._connection = libvirt.open(uri)
+        except libvirt.libvirtError as error:
+            raise Unreachable(
+                f"Could not connect to libvirt at {uri}: {error.get_error_message()}. Check that "
+                "the URI is right, that libvirtd (or virtqemud and virtstoraged) runs there, and "
+                "that the user of this task may use it (become, or group libvirt)."
+            ) from error
+
+    def close(self) -> None:
+        """Log off; a connection that broke while it was used has been told already."""
+        with suppress(libvirt.libvirtError):
+            self._connection.close()
+
+    @property
+    def local(self) -> bool:
+        """Whether the daemon's files are those of this machine."""
+        return not urlsplit(self.uri).hostname
+
+    # Pools
+
+    def pools(self) -> list[Pool]:
+        """All pools, by name."""
+        with _doing("list the storage pools"):
+            found = self._connection.listAllStoragePools(0)
+        records = (self._pool_record(pool) for pool in found)
+        return sorted((pool for pool in records if pool), key=lambda pool: pool.name)
+
+    def find_pool(self, name: str) -> Pool | None:
+        """A pool by its name, or None."""
+        handle = self._find_pool(name)
+        return self._pool_record(handle) if handle else None
+
+    def create_pool(self, name: str, xml: str, build: str) -> None:
+        """Build a pool and start it, without a lasting definition.
+
+        :param build: a key of _CREATE_FLAGS
+        :raises AlreadyFormatted: if ``build`` is "empty" and the device is not
+        """
+        flags = getattr(libvirt, f"VIR_STORAGE_POOL_CREATE_{_CREATE_FLAGS[build]}")
+        with _doing(f"create pool {name!r}"):
+            self._connection.storagePoolCreateXML(xml, flags)
+
+    def define_pool(self, name: str, xml: str) -> None:
+        """Store a pool's definition; a running pool keeps to its old one until it restarts."""
+        with _doing(f"define pool {name!r}"):
+            self._connection.storagePoolDefineXML(xml, 0)
+
+    def build_pool(self, name: str, build: str) -> None:
+        """Make what an inactive pool needs to start; ``build`` as for create_pool."""
+        flags = getattr(libvirt, f"VIR_STORAGE_POOL_BUILD_{_BUILD_FLAGS[build]}")
+        with _doing(f"build pool {name!r}"):
+            self._pool(name).build(flags)
+
+    def start_pool(self, name: str) -> None:
+        """Start an inactive pool."""
+        with _doing(f"start pool {name!r}"):
+            self._pool(name).create(0)
+
+    def stop_pool(self, name: str) -> None:
+        """Stop an active pool; its data stays."""
+        with _doing(f"stop pool {name!r}"):
+            self._pool(name).destroy()
+
+    def refresh_pool(self, name: str) -> None:
+        """Read an active pool's volumes anew."""
+        with _doing(f"refresh pool {name!r}"):
+            self._pool(name).refresh(0)
+
+    def delete_pool(self, name: str) -> None:
+        """Remove the directory, mount point or partition table under an inactive pool."""
+        with _doing(f"delete what is under pool {name!r}"):
+            self._pool(name).delete(libvirt.VIR_STORAGE_POOL_DELETE_NORMAL)
+
+    def undefine_pool(self, name: str) -> None:
+        """Forget an inactive pool; its data stays."""
+        with _doing(f"undefine pool {name!r}"):
+            self._pool(name).undefine()
+
+    def set_autostart(self, name: str, autostart: bool) -> None:
+        """Whether the pool starts with the daemon."""
+        with _doing(f"set the autostart of pool {name!r}"):
+            self._pool(name).setAutostart(int(autostart))
+
+    # Volumes
+
+    def volumes(self, pool: str) -> list[Volume]:
+        """The volumes of an active pool, by name."""
+        with _doing(f"list the volumes of pool {pool!r}"):
+            found = self._pool(pool).listAllVolumes(0)
+        records = (self._volume_record(pool, volume) for volume in found)
+        return sorted((volume for volume in records if volume), key=lambda volume: volume.name)
+
+    def find_volume(self, pool: str, name: str) -> Volume | None:
+        """A volume of an active pool by its name, or None."""
+        handle = self._find_volume(pool, name)
+        return self._volume_record(pool, handle) if handle else None
+
+    def find_volume_by_path(self, path: str) -> Volume | None:
+        """A volume of any active pool by its path, or None."""
+        try:
+            with _doing(f"look up the volume at {path}"):
+                handle = self._connection.storageVolLookupByPath(path)
+                pool = handle.storagePoolLookupByVolume().name()
+        except OperationFailed as error:
+            if error.code in (libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_NO_STORAGE_POOL):
+                return None
+            raise
+        return self._volume_record(pool, handle)
+
+    def create_volume(self, pool: str, name: str, xml: str) -> None:
+        """Make an empty or copy-on-write volume."""
+        with _doing(f"create volume {name!r} in pool {pool!r}"):
+            self._pool(pool).createXML(xml, 0)
+
+    def clone_volume(self, pool: str, name: str, xml: str, source: Volume) -> None:
+        """Make a volume with the content of another."""
+        what = f"clone volume {source.name!r} of pool {source.pool!r} to {name!r} in {pool!r}"
+        with _doing(what):
+            origin = self._volume(source.pool, source.name)
+            self._pool(pool).createXMLFrom(xml, origin, 0)
+
+    def resize_volume(self, pool: str, name: str, capacity: int, shrink: bool) -> None:
+        """Set a volume's capacity in bytes."""
+        flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if shrink else 0
+        with _doing(f"resize volume {name!r} of pool {pool!r} to {capacity} bytes"):
+            self._volume(pool, name).resize(capacity, flags)
+
+    def delete_volume(self, pool: str, name: str) -> None:
+        """Remove a volume and its data."""
+        with _doing(f"delete volume {name!r} of pool {pool!r}"):
+            self._volume(pool, name).delete(0)
+
+    # Domains
+
+    def domains(self) -> list[Domain]:
+        """All domains, defined or running."""
+        with _doing("list the domains"):
+            found = self._connection.listAllDomains(0)
+        records = (self._domain_record(domain) for domain in found)
+        return [domain for domain in records if domain]
+
+    # Handles
+
+    def _pool(self, name: str) -> libvirt.virStoragePool:
+        return self._connection.storagePoolLookupByName(name)
+
+    def _find_pool(self, name: str) -> libvirt.virStoragePool | None:
+        try:
+            with _doing(f"look up pool {name!r}"):
+                return self._pool(name)
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_STORAGE_POOL:
+                return None
+            raise
+
+    def _volume(self, pool: str, name: str) -> libvirt.virStorageVol:
+        return self._pool(pool).storageVolLookupByName(name)
+
+    def _find_volume(self, pool: str, name: str) -> libvirt.virStorageVol | None:
+        try:
+            with _doing(f"look up volume {name!r} of pool {pool!r}"):
+                return self._volume(pool, name)
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
+                return None
+            raise
+
+    # Records; None where the thing went away while it was read
+
+    @staticmethod
+    def _pool_record(handle: libvirt.virStoragePool) -> Pool | None:
+        name = handle.name()
+        try:
+            with _doing(f"read pool {name!r}"):
+                return Pool(
+                    name=name,
+                    uuid=handle.UUIDString(),
+                    state=POOL_STATES[handle.info()[0]],
+                    persistent=bool(handle.isPersistent()),
+                    autostart=bool(handle.autostart()),
+                    definition=handle.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE),
+                    live=handle.XMLDesc(0),
+                )
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_STORAGE_POOL:
+                return None
+            raise
+
+    @staticmethod
+    def _volume_record(pool: str, handle: libvirt.virStorageVol) -> Volume | None:
+        name = handle.name()
+        try:
+            with _doing(f"read volume {name!r} of pool {pool!r}"):
+                return Volume(pool, name, handle.key(), handle.path(), handle.XMLDesc(0))
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
+                return None
+            raise
+
+    @staticmethod
+    def _domain_record(handle: libvirt.virDomain) -> Domain | None:
+        name = handle.name()
+        try:
+            with _doing(f"read domain {name!r}"):
+                xml = (handle.XMLDesc(0), handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+                return Domain(name, bool(handle.isActive()), xml)
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+
+
+def _keep_quiet(_context: object, _error: object) -> None:
+    """Takes the place of libvirt's habit of printing every error to standard error."""

@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pools and volumes as modules return them: plain data, sizes in bytes."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
+    Pool,
+    Volume,
+)
+
+
+def pool(found: Pool) -> dict[str, Any]:
+    """A pool; the figures of one that is not active are 0."""
+    root = ET.fromstring(found.live)
+    return {
+        "name": found.name,
+        "uuid": found.uuid,
+        "type": root.get("type"),
+        "state": found.state,
+        "autostart": found.autostart,
+        "persistent": found.persistent,
+        "capacity": _size(root, "capacity"),
+        "allocation": _size(root, "allocation"),
+        "available": _size(root, "available"),
+        "target_path": root.findtext("target/path"),
+        "xml": found.live,
+    }
+
+
+def volume(found: Volume) -> dict[str, Any]:
+    """A volume; ``backing`` and ``physical`` are None where it has none."""
+    root = ET.fromstring(found.xml)
+    return {
+        "pool": found.pool,
+        "name": found.name,
+        "key": found.key,
+        "path": found.path,
+        "type": root.get("type"),
+        "format": _attribute(root, "target/format"),
+        "capacity": _size(root, "capacity"),
+        "allocation": _size(root, "allocation"),
+        "physical": _size(root, "physical") if root.find("physical") is not None else None,
+        "backing": backing(root),
+        "permissions": permissions(root),
+        "xml": found.xml,
+    }
+
+
+def backing(root: ET.Element) -> dict[str, Any] | None:
+    """What a volume's XML says it lies on."""
+    path = root.findtext("backingStore/path")
+    if not path:
+        return None
+    return {"path": path, "format": _attribute(root, "backingStore/format")}
+
+
+def permissions(root: ET.Element) -> dict[str, Any] | None:
+    """Mode as an octal string, owner and group as numbers, label where there is one."""
+    node = root.find("target/permissions")
+    if node is None:
+        return None
+    return {
+        "mode": node.findtext("mode"),
+        "owner": int(node.findtext("owner", "-1")),
+        "group": int(node.findtext("group", "-1")),
+        "label": node.findtext("label"),
+    }
+
+
+def _attribute(root: ET.Element, path: str) -> str | None:
+    node = root.find(path)
+    return None if node is None else node.get("type")
+
+
+def _size(root: ET.Element, tag: str) -> int:
+    """libvirt prints every figure of a pool or volume in bytes."""
+    return int(root.findtext(tag, "0"))

@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the _info modules return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import (
+    describe,
+    volume_source,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import Client
+
+
+def pools(client: Client, names: list[str] | None, with_volumes: bool) -> list[dict[str, Any]]:
+    """The pools of the given names, or all; see describe.pool."""
+    found = [pool for pool in client.pools() if names is None or pool.name in names]
+    if not with_volumes:
+        return [describe.pool(pool) for pool in found]
+    return [
+        {**describe.pool(pool), "volumes": volumes(client, pool.name) if pool.active else []}
+        for pool in found
+    ]
+
+
+def volumes(client: Client, pool: str | None, name: str | None = None) -> list[dict[str, Any]]:
+    """The volumes of one active pool, or of all, or those of a name; see describe.volume.
+
+    :raises NotFound: if there is no such pool
+    :raises Refused: if it is not active
+    """
+    if pool is not None:
+        volume_source.active_pool(client, pool)
+        names = [pool]
+    else:
+        names = [pool.name for pool in client.pools() if pool.active]
+    if name is None:
+        found = [volume for pool_name in names for volume in client.volumes(pool_name)]
+    else:
+        candidates = (client.find_volume(pool_name, name) for pool_name in names)
+        found = [volume for volume in candidates if volume]
+    return [describe.volume(volume) for volume in found]
