@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the benchmarks, print a table, write build/bench.json.
 
-    python -m tests.benchmarks [NAME]    NAME: a benchmark, such as server_boot
+python -m tests.benchmarks [NAME]    NAME: a benchmark, such as server_boot
 """
 
 from __future__ import annotations

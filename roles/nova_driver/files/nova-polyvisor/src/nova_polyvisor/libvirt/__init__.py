@@ -1,0 +1,3 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Nova's LibvirtDriver with libvirt storage volumes for disks."""

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the storage pool driver: section ``[libvirt_storage]``."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    "libvirt_storage",
+    title="Libvirt storage pools",
+    help="Where polyvisor.libvirt.StoragePoolDriver keeps the disks of instances.",
+)
+
+OPTIONS = [
+    cfg.StrOpt(
+        "disks_pool",
+        default="nova-disks-pool",
+        regex=r"\A[^/\n]+\Z",
+        help="""
+Name of the libvirt storage pool that holds the disks of instances, as volumes named
+``<instance uuid>_<disk>``. It must exist; it is started when nova-compute finds it inactive. Its
+size is what Placement is told as DISK_GB.
+
+Whether a disk is a copy-on-write qcow2 volume over the cached image or a full copy of it is
+decided by nova's own ``[DEFAULT] use_cow_images``; a full copy is raw, or qcow2 where the image is
+qcow2 and ``[DEFAULT] force_raw_images`` is off.
+""",
+    ),
+    cfg.StrOpt(
+        "base_images_pool",
+        default="nova-base-images-pool",
+        regex=r"\A[^/\n]+\Z",
+        help="""
+Name of the libvirt storage pool over nova's image cache directory (``[DEFAULT] instances_path``,
+``[image_cache] subdirectory_name``). nova-compute defines it where it is missing and refuses to
+start where a pool of that name lies over another directory.
+""",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Make the options known to a configuration; doing it twice is no error."""
+    conf.register_group(GROUP)
+    conf.register_opts(OPTIONS, group=GROUP)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, Sequence[Any]]]:
+    """Return the options for oslo-config-generator and oslo-config-validator."""
+    return [(GROUP, OPTIONS)]

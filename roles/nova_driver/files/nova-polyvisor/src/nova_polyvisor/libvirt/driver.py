@@ -1,0 +1,313 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``compute_driver = polyvisor.libvirt.StoragePoolDriver``."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import nova.conf
+from nova import exception
+from nova.i18n import _
+from nova.virt.libvirt import driver as libvirt_driver
+from nova.virt.libvirt import imagecache
+from nova.virt.libvirt import utils as libvirt_utils
+from nova.virt.libvirt import vif as libvirt_vif
+from oslo_log import log as logging
+from oslo_utils import units
+
+from nova_polyvisor import compat
+from nova_polyvisor.libvirt import snapshot
+from nova_polyvisor.libvirt.cache import StorageCacheManager
+from nova_polyvisor.libvirt.config import VolumeDisk
+from nova_polyvisor.libvirt.guest import VolumeHost
+from nova_polyvisor.libvirt.image import StorageBackend
+from nova_polyvisor.libvirt.pool import VolumeInfo
+from nova_polyvisor.libvirt.storage import Storage, cache_directory, disk_name
+
+compat.require_supported_nova()
+
+CONF = nova.conf.CONF
+LOG = logging.getLogger(__name__)
+
+_NOT_MOVED = _(
+    "instances whose disks are volumes of a libvirt storage pool are not resized, migrated or "
+    "evacuated by this release of nova-polyvisor"
+)
+
+
+class StoragePoolDriver(libvirt_driver.LibvirtDriver):
+    """Nova's libvirt driver with the volumes of a storage pool for disks."""
+
+    def __init__(self, virtapi: Any, read_only: bool = False) -> None:
+        super().__init__(virtapi, read_only)
+        self.capabilities["supports_evacuate"] = False
+        self._host = VolumeHost(
+            self._uri(),
+            read_only,
+            lifecycle_event_handler=self.emit_event,
+            conn_event_handler=self._handle_conn_event,
+        )
+        self.vif_driver = libvirt_vif.LibvirtGenericVIFDriver(self._host)
+        self._storage = Storage(self._host)
+        self._host.find_path = self._storage.find_path
+        self.image_backend = StorageBackend(self._storage)
+        self.image_cache_manager = StorageCacheManager(self._storage)
+
+    def init_host(self, host: str) -> None:
+        """Make the pools ready, after what nova does.
+
+        :raises InvalidConfiguration: what is configured does not fit together
+        """
+        if CONF.libvirt.images_type != "default":
+            raise exception.InvalidConfiguration(
+                _(
+                    "[libvirt] images_type is %s. This driver keeps the disks of instances as "
+                    "volumes of a storage pool: set images_type to default, and say where with "
+                    "the options in [libvirt_storage]"
+                )
+                % CONF.libvirt.images_type
+            )
+        super().init_host(host)
+        self._storage.prepare()
+
+    # Sizes
+
+    def _get_local_gb_info(self) -> dict[str, float]:
+        """Return the size of the disks pool in GiB: total, free, used."""
+        size = self._storage.size()
+        return {
+            "total": size.capacity / units.Gi,
+            "free": size.available / units.Gi,
+            "used": size.allocation / units.Gi,
+        }
+
+    def _get_disk_over_committed_size_total(self) -> int:
+        """Return the bytes by which disks can still grow."""
+        volumes = self._storage.instance_volumes()
+        return super()._get_disk_over_committed_size_total() + sum(map(_growth, volumes))
+
+    def _get_instance_disk_info_from_config(
+        self, guest_config: Any, block_device_info: Any
+    ) -> list[dict[str, Any]]:
+        """Return nova's description of a guest's disks; sizes are in bytes."""
+        devices = guest_config.devices
+        guest_config.devices = [
+            device for device in devices if getattr(device, "source_type", None) != "volume"
+        ]
+        try:
+            info = super()._get_instance_disk_info_from_config(guest_config, block_device_info)
+        finally:
+            guest_config.devices = devices
+        named = [device for device in devices if isinstance(device, VolumeDisk)]
+        return info + self._volume_disk_info(named)
+
+    def _volume_disk_info(self, disks: list[VolumeDisk]) -> list[dict[str, Any]]:
+        info = []
+        for disk in disks:
+            volume = self._storage.find(disk.source_pool, disk.source_volume)
+            if volume is None:
+                raise exception.DiskNotFound(location=f"{disk.source_pool}/{disk.source_volume}")
+            info.append(_disk_info(volume, disk.driver_format))
+        return info
+
+    # Disks
+
+    def _cleanup(
+        self,
+        context: Any,
+        instance: Any,
+        network_info: Any,
+        *args: Any,
+        cleanup_instance_disks: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Clean up after an instance; its volumes go if its disks are to go."""
+        if cleanup_instance_disks:
+            self._storage.delete(instance.uuid)
+        super()._cleanup(
+            context,
+            instance,
+            network_info,
+            *args,
+            cleanup_instance_disks=cleanup_instance_disks,
+            **kwargs,
+        )
+
+    def unrescue(self, context: Any, instance: Any) -> None:
+        """Start an instance from its own disks again and delete those of the rescue."""
+        super().unrescue(context, instance)
+        self._storage.delete(instance.uuid, suffix=".rescue")
+
+    def _set_guest_for_rescue(
+        self, rescue: Any, guest: Any, inst_path: str, root_device_name: str | None
+    ) -> None:
+        super()._set_guest_for_rescue(rescue, guest, inst_path, root_device_name)
+        self._use_volumes_to_boot(guest)
+
+    def _set_guest_for_inst_kernel(
+        self,
+        instance: Any,
+        guest: Any,
+        inst_path: str,
+        root_device_name: str | None,
+        image_meta: Any,
+    ) -> None:
+        super()._set_guest_for_inst_kernel(instance, guest, inst_path, root_device_name, image_meta)
+        self._use_volumes_to_boot(guest)
+
+    def _use_volumes_to_boot(self, guest: Any) -> None:
+        """Give a guest the paths of the volumes in place of nova's files of the same names."""
+        for attribute in ("os_kernel", "os_initrd"):
+            path = getattr(guest, attribute)
+            if path:
+                disk = os.path.basename(path)
+                setattr(guest, attribute, self._storage.disk_path(guest.uuid, disk))
+
+    def _create_images_and_backing(
+        self,
+        context: Any,
+        instance: Any,
+        instance_dir: str,
+        disk_info: Any,
+        fallback_from_host: str | None = None,
+    ) -> None:
+        """Fetch again the cached images that the instance's disks lie over and that are gone.
+
+        :raises DiskNotFound: what is gone is not the image that the instance was made of
+        """
+        gone = [
+            _disk_info(volume, "qcow2")
+            for volume in self._storage.volumes_of(instance.uuid)
+            if volume.backing and not os.path.exists(volume.backing)
+        ]
+        own = imagecache.get_cache_fname(instance.image_ref or "")
+        for disk in gone:
+            # Nova fetches the instance's own image, whatever the name of what is gone.
+            name = disk["backing_file"]
+            if name != own and not name.startswith(("ephemeral_", "swap_")):
+                raise exception.DiskNotFound(location=os.path.join(cache_directory(), name))
+            disk["path"] = disk_name(instance.uuid, os.path.basename(disk["path"]))
+        super()._create_images_and_backing(
+            context, instance, instance_dir, [*(disk_info or []), *gone], fallback_from_host
+        )
+
+    def _live_snapshot(
+        self,
+        context: Any,
+        instance: Any,
+        guest: Any,
+        disk_path: str,
+        out_path: str,
+        source_format: str,
+        image_format: str,
+        image_meta: Any,
+    ) -> None:
+        """Copy a running guest's disk into a file."""
+        volume = self._storage.disks.volume(os.path.basename(disk_path))
+        if volume is None or volume.path != disk_path:
+            # A disk that nova's own image backend has made.
+            super()._live_snapshot(
+                context,
+                instance,
+                guest,
+                disk_path,
+                out_path,
+                source_format,
+                image_format,
+                image_meta,
+            )
+            return
+        # A guest that must be at rest for its snapshot, and cannot be, is refused first.
+        if image_meta.properties.get("os_require_quiesce", False):
+            self._can_quiesce(instance, image_meta)
+        snapshot.copy_running(
+            guest,
+            volume,
+            out_path,
+            image_format,
+            lambda: self._frozen(context, instance, image_meta),
+        )
+
+    @contextlib.contextmanager
+    def _frozen(self, context: Any, instance: Any, image_meta: Any) -> Iterator[None]:
+        """Keep a guest's file systems at rest, if the guest can do that."""
+        try:
+            self.quiesce(context, instance, image_meta)
+        except exception.NovaException as error:
+            LOG.info("The guest is not quiesced: %s", error, instance=instance)
+            yield
+            return
+        try:
+            yield
+        finally:
+            self.unquiesce(context, instance, image_meta)
+
+    def _fetch_instance_kernel_ramdisk(
+        self, context: Any, instance: Any, fallback_from_host: str | None = None
+    ) -> None:
+        """Do nothing: a kernel and a ramdisk are volumes, made with the other disks."""
+
+    def _hard_reboot(self, context: Any, instance: Any, *args: Any, **kwargs: Any) -> None:
+        """Start an instance anew.
+
+        :raises InternalError: its disks are files of nova's own image backends; it is left alone
+        """
+        directory = libvirt_utils.get_instance_path(instance)
+        if os.path.exists(os.path.join(directory, "disk")):
+            raise exception.InternalError(
+                _(
+                    "the disks of this instance are files in %s, made by nova's own image "
+                    "backend. Start it with compute_driver = libvirt.LibvirtDriver"
+                )
+                % directory
+            )
+        super()._hard_reboot(context, instance, *args, **kwargs)
+
+    # What moves an instance to another host or size belongs to a later release
+
+    def check_can_live_migrate_destination(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse a live migration to this host before anything has changed.
+
+        :raises MigrationPreCheckError: always
+        """
+        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
+
+    def check_can_live_migrate_source(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse a live migration from this host before anything has changed.
+
+        :raises MigrationPreCheckError: always
+        """
+        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
+
+    def migrate_disk_and_power_off(self, *args: Any, **kwargs: Any) -> str:
+        """Refuse a resize or a cold migration from this host before anything has changed.
+
+        :raises InstanceFaultRollback: always; nova leaves the instance as it was
+        """
+        raise exception.InstanceFaultRollback(exception.ResizeError(reason=_NOT_MOVED))
+
+    def finish_migration(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse an instance that another driver's host has sent here.
+
+        :raises ResizeError: always; the disks stay where the other host has kept them
+        """
+        raise exception.ResizeError(reason=_NOT_MOVED)
+
+
+def _growth(volume: VolumeInfo) -> int:
+    """Return the bytes by which a volume can still grow."""
+    return max(0, volume.capacity - volume.allocation)
+
+
+def _disk_info(volume: VolumeInfo, driver_format: str) -> dict[str, Any]:
+    """Return nova's description of a disk; sizes are in bytes."""
+    return {
+        "type": driver_format,
+        "path": volume.path,
+        "virt_disk_size": volume.capacity,
+        "backing_file": os.path.basename(volume.backing or ""),
+        "disk_size": volume.allocation,
+        "over_committed_disk_size": _growth(volume),
+    }

@@ -1,0 +1,81 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Domains whose disks are volumes, as nova sees them: every disk has a path."""
+
+from collections.abc import Callable
+from typing import Any
+
+import libvirt
+from lxml import etree
+from nova.virt.libvirt import guest as libvirt_guest
+from nova.virt.libvirt import host as libvirt_host
+
+from nova_polyvisor.libvirt.config import VolumeDisk
+
+#: Finds the path of a volume by the names of its pool and of itself.
+FindPath = Callable[[str, str], str | None]
+
+
+class VolumeGuest(libvirt_guest.Guest):
+    """A guest that tells the paths of its volumes.
+
+    Nova finds disks by path in snapshots and while it watches a block job.
+    """
+
+    def __init__(self, domain: Any, find_path: FindPath) -> None:
+        super().__init__(domain)
+        self._find_path = find_path
+
+    def get_config(self) -> Any:
+        """Return nova's configuration of the guest, volume disks with their paths."""
+        config = super().get_config()
+        volumes = self._volume_disks(0)
+        config.devices = [
+            volumes.get(device.target_dev, device) if device.root_name == "disk" else device
+            for device in config.devices
+        ]
+        return config
+
+    def get_disk(self, device: str, from_persistent_config: bool = False) -> Any:
+        """Return the disk that has a target name or a source path, None where there is none."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE if from_persistent_config else 0
+        for disk in self._volume_disks(flags).values():
+            if device in (disk.target_dev, disk.source_path):
+                return disk
+        return super().get_disk(device, from_persistent_config)
+
+    def _volume_disks(self, flags: int) -> dict[str, VolumeDisk]:
+        disks = {}
+        domain = etree.fromstring(self._domain.XMLDesc(flags))
+        for element in domain.findall("devices/disk[@type='volume']"):
+            disk = VolumeDisk()
+            disk.parse_dom(element)
+            if disk.source_pool and disk.source_volume:
+                disk.source_path = self._find_path(disk.source_pool, disk.source_volume)
+                disks[disk.target_dev] = disk
+        return disks
+
+
+class VolumeHost(libvirt_host.Host):
+    """Nova's connection to libvirt, giving guests that tell the paths of their volumes.
+
+    ``find_path`` is set before a guest is asked for.
+    """
+
+    find_path: FindPath
+
+    def get_guest(self, instance: Any) -> VolumeGuest:
+        """Return an instance's guest.
+
+        :raises InstanceNotFound: libvirt has no such domain
+        """
+        return VolumeGuest(self._get_domain(instance), self.find_path)
+
+    def list_guests(self, only_running: bool = True) -> list[VolumeGuest]:
+        """Return the guests of this host."""
+        domains = self.list_instance_domains(only_running=only_running)
+        return [VolumeGuest(domain, self.find_path) for domain in domains]
+
+    def write_instance_config(self, xml: str) -> VolumeGuest:
+        """Define a domain without starting it."""
+        return VolumeGuest(self.get_connection().defineXML(xml), self.find_path)

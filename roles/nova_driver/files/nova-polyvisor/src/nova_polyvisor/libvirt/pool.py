@@ -1,0 +1,337 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Libvirt storage pools and their volumes: the only module that calls libvirt's storage API."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import libvirt
+from lxml import etree
+from nova import exception
+from oslo_log import log as logging
+
+from nova_polyvisor.libvirt.waiting import poll
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that a pool may be busy with other volumes before an operation on it is given up.
+BUSY_TIMEOUT = 600.0
+
+#: Formats that libvirt tells from the content of what is a raw image to QEMU.
+_RAW_FORMATS = frozenset({"raw", "iso", "unknown", "none", ""})
+
+
+class PoolError(exception.StorageError):
+    """A pool or a volume is not what the driver needs."""
+
+    msg_fmt = "%(reason)s"
+
+
+@dataclasses.dataclass(frozen=True)
+class Backing:
+    """What a copy-on-write volume lies over: a path on the host and its format."""
+
+    path: str
+    format: str
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeSpec:
+    """A volume that is to be made; sizes are in bytes."""
+
+    name: str
+    format: str
+    capacity: int
+    backing: Backing | None = None
+    cluster_size: int | None = None
+    preallocate: bool = False
+
+    def to_xml(self) -> str:
+        """Return libvirt's description of the volume."""
+        root = etree.Element("volume")
+        _add(root, "name", self.name)
+        _add(root, "capacity", self.capacity, unit="bytes")
+        _add(root, "allocation", self.capacity if self.preallocate else 0, unit="bytes")
+        target = _add(root, "target")
+        etree.SubElement(target, "format", type=self.format)
+        if self.format == "qcow2":
+            # Libvirt makes qcow2 of the old version unless it is told otherwise.
+            _add(target, "compat", "1.1")
+            if self.cluster_size:
+                _add(target, "clusterSize", self.cluster_size, unit="B")
+        if self.backing:
+            store = _add(root, "backingStore")
+            _add(store, "path", self.backing.path)
+            etree.SubElement(store, "format", type=self.backing.format)
+        return etree.tostring(root, encoding="unicode")
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeInfo:
+    """A volume as libvirt finds it; sizes are in bytes, ``backing`` is a path."""
+
+    name: str
+    path: str
+    format: str
+    capacity: int
+    allocation: int
+    backing: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolInfo:
+    """The size of a pool in bytes."""
+
+    capacity: int
+    allocation: int
+    available: int
+
+
+class Pool:
+    """One storage pool, known by its name and looked up at each use.
+
+    :param host: nova's ``Host``, which keeps the connection to libvirt
+    :param name: the pool's name
+    """
+
+    def __init__(self, host: Any, name: str) -> None:
+        self._host = host
+        self.name = name
+
+    def exists(self) -> bool:
+        """Tell whether libvirt knows the pool."""
+        return self._find() is not None
+
+    def define(self, directory: str) -> None:
+        """Define and start a directory pool; nothing in the directory is touched."""
+        root = etree.Element("pool", type="dir")
+        _add(root, "name", self.name)
+        _add(_add(root, "target"), "path", directory)
+        with self._reporting("define"):
+            pool = self._host.get_connection().storagePoolDefineXML(
+                etree.tostring(root, encoding="unicode"), 0
+            )
+            pool.setAutostart(1)
+            pool.create(0)
+
+    def start(self) -> None:
+        """Start the pool unless it runs."""
+        pool = self._get()
+        with self._reporting("start"):
+            if not pool.isActive():
+                LOG.info("Starting storage pool %s", self.name)
+                pool.create(0)
+
+    def refresh(self, wait: bool = True) -> None:
+        """Let libvirt read the pool's volumes anew.
+
+        :param wait: whether to wait for volumes that are being made, during which libvirt
+            refreshes no pool; if not, a busy pool is left as it is
+        """
+        with self._reporting("refresh"):
+            if self._refreshed():
+                return
+            if not wait:
+                LOG.debug("Storage pool %s is busy and not refreshed", self.name)
+            elif not poll(self._refreshed, BUSY_TIMEOUT, lambda: None):
+                raise PoolError(
+                    reason=f"Storage pool {self.name} was busy with other volumes for "
+                    f"{BUSY_TIMEOUT:.0f} seconds and could not be refreshed"
+                )
+
+    def _refreshed(self) -> bool:
+        """Refresh the pool; false if volumes are being made in it."""
+        try:
+            self._get().refresh(0)
+        except libvirt.libvirtError as error:
+            if "asynchronous jobs" not in str(error):
+                raise
+            return False
+        return True
+
+    def info(self) -> PoolInfo:
+        """Return the pool's size."""
+        with self._reporting("read the size of"):
+            _state, capacity, allocation, available = self._get().info()
+        return PoolInfo(capacity, allocation, available)
+
+    def path(self) -> str | None:
+        """Return the directory that the pool's volumes lie in, None for a pool without one."""
+        with self._reporting("read"):
+            root = etree.fromstring(self._get().XMLDesc(0))
+        return root.findtext("target/path")
+
+    def volume(self, name: str) -> VolumeInfo | None:
+        """Return a volume by its name, None where there is none."""
+        with self._reporting(f"look for volume {name} in"):
+            volume = self._find_volume(name)
+            return None if volume is None else _volume_info(volume)
+
+    def volume_path(self, name: str) -> str:
+        """Return where a volume lies, or will lie once it is made."""
+        found = self.volume(name)
+        return found.path if found else os.path.join(self.path() or "", name)
+
+    def volumes(self) -> list[VolumeInfo]:
+        """Return all volumes; what vanishes meanwhile is left out."""
+        with self._reporting("list"):
+            found = [_unless_gone(_volume_info, volume) for volume in self._list_volumes()]
+        return [volume for volume in found if volume is not None]
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the names of the volumes that begin with a prefix."""
+        with self._reporting("list"):
+            return sorted(name for name in self._get().listVolumes() if name.startswith(prefix))
+
+    def create(self, spec: VolumeSpec) -> None:
+        """Make a volume: empty, or copy-on-write over ``spec.backing``."""
+        with self._reporting(f"create volume {spec.name} in"):
+            self._get().createXML(spec.to_xml(), 0)
+
+    def clone(self, spec: VolumeSpec, source: "Pool", source_name: str, source_format: str) -> None:
+        """Make a volume as a full copy of another and grow it to ``spec.capacity``.
+
+        Libvirt reads the source in the format that it finds in the source's content, so a source
+        whose content claims another format than it has is refused.
+
+        :param source_format: the format that the source has
+        :raises InvalidDiskInfo: the source's content claims another format
+        """
+        with self._reporting(f"copy volume {source_name} of pool {source.name} into"):
+            volume = source._find_volume(source_name)
+            if volume is None:
+                raise exception.DiskNotFound(location=f"{source.name}/{source_name}")
+            found = _volume_info(volume)
+            if as_qemu_knows(found.format) != source_format:
+                raise exception.InvalidDiskInfo(
+                    reason=f"{found.path} is {source_format}, but its content says {found.format}"
+                )
+            copy = self._get().createXMLFrom(spec.to_xml(), volume, 0)
+            # A copy into raw has the source's size whatever was asked for.
+            if copy.info()[1] < spec.capacity:
+                with self._removing_on_error(spec.name):
+                    copy.resize(spec.capacity, 0)
+
+    def resize(self, name: str, capacity: int) -> None:
+        """Grow a volume to a size in bytes; a larger one is left as it is."""
+        with self._reporting(f"resize volume {name} in"):
+            volume = self._get_volume(name)
+            if volume.info()[1] < capacity:
+                volume.resize(capacity, 0)
+
+    def upload(self, name: str, path: str) -> None:
+        """Make a raw volume of the content of a local file."""
+        size = os.path.getsize(path)
+        with self._reporting(f"upload {path} as volume {name} into"):
+            volume = self._get().createXML(VolumeSpec(name, "raw", size).to_xml(), 0)
+            with self._removing_on_error(name), open(path, "rb") as source:
+                stream = self._host.get_connection().newStream(0)
+                volume.upload(stream, 0, size, 0)
+                stream.sendAll(lambda _stream, length, _opaque: source.read(length), None)
+                stream.finish()
+
+    def download(self, name: str, path: str) -> None:
+        """Write the bytes that a volume is stored as into a local file; holes stay holes."""
+        with self._reporting(f"download volume {name} from"), open(path, "wb") as target:
+            stream = self._host.get_connection().newStream(0)
+            self._get_volume(name).download(
+                stream, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM
+            )
+            stream.sparseRecvAll(
+                lambda _stream, data, _opaque: target.write(data),
+                lambda _stream, length, _opaque: target.seek(length, os.SEEK_CUR),
+                None,
+            )
+            stream.finish()
+            target.truncate(target.tell())
+
+    def delete(self, name: str) -> None:
+        """Delete a volume; that it is gone already is no error."""
+        with self._reporting(f"delete volume {name} from"):
+            volume = self._find_volume(name)
+            if volume is not None:
+                _unless_gone(volume.delete, 0)
+
+    def _find(self) -> Any:
+        return _unless_gone(self._host.get_connection().storagePoolLookupByName, self.name)
+
+    def _get(self) -> Any:
+        pool = self._find()
+        if pool is None:
+            raise PoolError(reason=f"Libvirt has no storage pool {self.name}")
+        return pool
+
+    def _find_volume(self, name: str) -> Any:
+        return _unless_gone(self._get().storageVolLookupByName, name)
+
+    def _get_volume(self, name: str) -> Any:
+        volume = self._find_volume(name)
+        if volume is None:
+            raise exception.DiskNotFound(location=f"{self.name}/{name}")
+        return volume
+
+    def _list_volumes(self) -> Iterator[Any]:
+        for volume in self._get().listAllVolumes(0):
+            # Under eventlet nova calls libvirt through proxies; what stands in a list is bare.
+            yield self._host._wrap_libvirt_proxy(volume)
+
+    @contextlib.contextmanager
+    def _reporting(self, action: str) -> Iterator[None]:
+        """Turn libvirt's errors into a PoolError that names what was tried, and on what."""
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            raise PoolError(reason=f"Cannot {action} storage pool {self.name}: {error}") from error
+
+    @contextlib.contextmanager
+    def _removing_on_error(self, name: str) -> Iterator[None]:
+        """Delete a new volume again if what follows its making fails."""
+        try:
+            yield
+        except BaseException:
+            try:
+                self.delete(name)
+            except PoolError as left:
+                LOG.error("Volume %s is left incomplete: %s", name, left)
+            raise
+
+
+def as_qemu_knows(libvirt_format: str) -> str:
+    """Return QEMU's name of a format that libvirt has found."""
+    return "raw" if libvirt_format in _RAW_FORMATS else libvirt_format
+
+
+def _add(parent: Any, tag: str, text: object = None, **attributes: str) -> Any:
+    element = etree.SubElement(parent, tag, attributes)
+    if text is not None:
+        element.text = str(text)
+    return element
+
+
+def _volume_info(volume: Any) -> VolumeInfo:
+    root = etree.fromstring(volume.XMLDesc(0))
+    found = root.find("target/format")
+    return VolumeInfo(
+        name=root.findtext("name", ""),
+        path=root.findtext("target/path", ""),
+        format="raw" if found is None else found.get("type", "raw"),
+        capacity=int(root.findtext("capacity", "0")),
+        allocation=int(root.findtext("allocation", "0")),
+        backing=root.findtext("backingStore/path"),
+    )
+
+
+def _unless_gone(call: Callable[..., Any], *arguments: object) -> Any:
+    """Call libvirt; None where the pool or the volume does not exist."""
+    try:
+        return call(*arguments)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in (
+            libvirt.VIR_ERR_NO_STORAGE_POOL,
+            libvirt.VIR_ERR_NO_STORAGE_VOL,
+        ):
+            return None
+        raise

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver's tests share: pools on a libvirtd of their own."""
+
+import os
+from typing import Any
+
+import fixtures
+import libvirt
+from nova_polyvisor.libvirt.storage import Storage
+from private_libvirtd import PrivateLibvirtd
+
+DISKS_POOL = "nova-disks-pool"
+BASE_IMAGES_POOL = "nova-base-images-pool"
+
+
+class LibvirtdHost:
+    """Stands for nova's ``Host``: gives a connection to the tests' libvirtd."""
+
+    def __init__(self, uri: str) -> None:
+        self._connection = libvirt.open(uri)
+
+    def get_connection(self) -> Any:
+        return self._connection
+
+    def _wrap_libvirt_proxy(self, thing: Any) -> Any:
+        return thing
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class StorageFixture(fixtures.Fixture):
+    """Storage pools on a libvirtd of their own.
+
+    ``host`` connects to it, ``directory`` is the disks pool's, ``daemon`` the running libvirtd.
+    The pool of the cached images is not defined yet.
+    """
+
+    def setUp(self) -> None:
+        super().setUp()
+        # Libvirt prints errors that the caller handles.
+        libvirt.registerErrorHandler(lambda _context, _error: None, None)
+        self.daemon = PrivateLibvirtd()
+        self.daemon.start()
+        self.addCleanup(self.daemon.stop)
+        self.host = LibvirtdHost(self.daemon.uri)
+        self.addCleanup(self.host.close)
+        self.directory = os.path.join(self.daemon.directory, "disks")
+        os.mkdir(self.directory)
+        self.pool = self.host.get_connection().storagePoolDefineXML(
+            f"<pool type='dir'><name>{DISKS_POOL}</name>"
+            f"<target><path>{self.directory}</path></target></pool>",
+            0,
+        )
+
+    def storage(self, _host: Any = None) -> Storage:
+        """Return the driver's storage on this libvirtd."""
+        return Storage(self.host)

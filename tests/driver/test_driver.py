@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The driver under nova's own API, conductor, scheduler and compute, in one process.
+
+Domains and volumes are real: QEMU runs the guests by emulation, on a libvirtd of the tests' own.
+Only Glance and the network are nova's stand-ins; the guests have no operating system.
+"""
+
+import os
+import sys
+import unittest
+from xml.etree import ElementTree
+
+import fixtures
+from nova.tests.functional import integrated_helpers
+
+# Nova's tests let nobody import libvirt once a test runs.
+from nova.virt.polyvisor.libvirt import StoragePoolDriver
+from support import DISKS_POOL, StorageFixture
+from test_pool import MIB, pattern, qemu_info
+
+
+def fetch(target, **_options):
+    """Stand for the download of an image of 1 MiB."""
+    with open(target, "wb") as file:
+        file.write(pattern(MIB))
+
+
+class ServerTest(integrated_helpers._IntegratedTestBase):
+    ADMIN_API = True
+    REQUIRES_LOCKING = True
+    CAST_AS_CALL = False
+    microversion = "latest"
+
+    def _setup_services(self):
+        self.pools = self.useFixture(StorageFixture())
+        self.pools.pool.create(0)
+        self.flags(api_paste_config=f"{sys.prefix}/etc/nova/api-paste.ini", group="wsgi")
+        self.flags(
+            compute_driver="polyvisor.libvirt.StoragePoolDriver",
+            instances_path=self.useFixture(fixtures.TempDir()).path,
+            shutdown_timeout=0,
+        )
+        self.flags(
+            virt_type="qemu",
+            cpu_mode="none",
+            connection_uri=self.pools.daemon.uri,
+            snapshots_directory=self.useFixture(fixtures.TempDir()).path,
+            group="libvirt",
+        )
+        for name in ("fetch_image", "fetch_raw_image"):
+            self.stub_out(f"nova.virt.libvirt.utils.{name}", fetch)
+        self.stub_out("nova.compute.utils.get_machine_ips", list)
+        # Nova's tests let no thread wait for libvirt's events.
+        self.stub_out("nova.virt.libvirt.host.Host._init_events", lambda host: None)
+        super()._setup_services()
+        self.addCleanup(self.remove_domains)
+
+    def remove_domains(self):
+        for domain in self.pools.host.get_connection().listAllDomains():
+            if domain.isActive():
+                domain.destroy()
+            domain.undefine()
+
+    def domain(self, server):
+        return self.pools.host.get_connection().lookupByUUIDString(server["id"])
+
+    def volumes(self):
+        return sorted(self.pools.pool.listVolumes())
+
+    def test_life_of_a_server(self):
+        self.assertIsInstance(self.compute.driver, StoragePoolDriver)
+        wanted = {**self._build_server(networks="none"), "config_drive": True}
+        server = self._wait_for_state_change(self.api.post_server({"server": wanted}), "ACTIVE")
+        names = [f"{server['id']}_{disk}" for disk in ("disk", "disk.config")]
+        self.assertEqual(names, self.volumes())
+        domain = ElementTree.fromstring(self.domain(server).XMLDesc())
+        found = {
+            (disk.get("type"), disk.find("source").get("pool"), disk.find("source").get("volume"))
+            for disk in domain.findall("devices/disk")
+        }
+        self.assertEqual({("volume", DISKS_POOL, name) for name in names}, found)
+        root = qemu_info(os.path.join(self.pools.directory, names[0]))
+        self.assertIn("/_base/", root["backing-filename"])
+
+        self._stop_server(server)
+        self._start_server(server)
+        self._reboot_server(server, hard=True)
+        self.assertTrue(self.domain(server).isActive())
+        self.assertEqual(names, self.volumes())
+        self._delete_server(server)
+        self.assertEqual([], self.volumes())
+        self.assertEqual([], self.pools.host.get_connection().listAllDomains())
+
+
+if __name__ == "__main__":
+    unittest.main()
