@@ -113,9 +113,9 @@ e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned 
 e2e-tests cleanup-tests: $(call venv,functional) $(COLLECTIONS)/.installed
 	$(call pytest,$@) tests/$(@:-tests=)
 
-molecule: $(call venv,molecule) $(TREE)/.git ## roles in a systemd container; SCENARIO=name for one
+molecule: $(call venv,molecule) $(TREE)/.git ## roles in systemd containers; SCENARIO=name for another
 	@$(call install,test)
-	TODO
+	@PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
 
 matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)

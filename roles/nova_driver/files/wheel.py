@@ -111,9 +111,10 @@ def install(wheel_path: pathlib.Path, directory: pathlib.Path) -> None:
     or a damaged wheel is noticed before the old version is taken away.
     """
     name = wheel_path.name.split("-")[0]
-    with zipfile.ZipFile(wheel_path) as wheel, tempfile.TemporaryDirectory(
-        dir=directory, prefix=".nova-polyvisor-"
-    ) as scratch:
+    with (
+        zipfile.ZipFile(wheel_path) as wheel,
+        tempfile.TemporaryDirectory(dir=directory, prefix=".nova-polyvisor-") as scratch,
+    ):
         root = pathlib.Path(scratch)
         files = check_contents(wheel, directory, name)
         wheel.extractall(root)

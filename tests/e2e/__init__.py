@@ -1,0 +1,2 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
