@@ -5,6 +5,7 @@
 import contextlib
 import os
 import unittest
+from unittest import mock
 
 from nova.virt.libvirt import utils as libvirt_utils
 from nova_polyvisor.libvirt import snapshot
@@ -39,9 +40,7 @@ class GuestTest(ImageTestBase):
     def copy(self, image_format):
         target = os.path.join(self.pools.daemon.directory, f"copy.{image_format}")
         volume = self.storage.disks.volume(f"{uuids.instance}_disk")
-        snapshot.copy_running(
-            self.guest, volume, target, image_format, lambda: contextlib.nullcontext()
-        )
+        snapshot.copy_running(self.guest, volume, target, image_format, contextlib.nullcontext)
         return target
 
     def test_nova_finds_the_root_disk(self):
@@ -72,11 +71,7 @@ class GuestTest(ImageTestBase):
         self.assertEqual([f"{uuids.instance}_disk"], self.storage.disks.names())
 
     def test_copy_whose_guest_cannot_come_to_rest_leaves_no_job(self):
-        @contextlib.contextmanager
-        def restless():
-            raise RuntimeError("not quiesced")
-            yield
-
+        restless = mock.Mock(side_effect=RuntimeError("not quiesced"))
         volume = self.storage.disks.volume(f"{uuids.instance}_disk")
         target = os.path.join(self.pools.daemon.directory, "copy")
         self.assertRaises(

@@ -28,7 +28,7 @@ cp /bin/busybox "$work/ramdisk.d/bin/"
 for applet in $(/bin/busybox --list); do
     [ "$applet" = busybox ] || ln -s busybox "$work/ramdisk.d/bin/$applet"
 done
-tree=$(ls -d "$work"/kernel.d/lib/modules/* "$work"/kernel.d/usr/lib/modules/* 2>/dev/null | head -n 1)
+tree=$(find "$work/kernel.d" -path '*/lib/modules/*' -prune -print -quit)
 target=$work/ramdisk.d/lib/modules/${tree##*/}
 mkdir -p "$target"
 find "$tree" -name '*.ko.xz' -exec unxz {} +

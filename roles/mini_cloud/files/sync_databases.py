@@ -12,7 +12,8 @@ The plan is JSON::
 A service whose stamp carries its version, and whose databases have tables, is left alone. One with another
 version runs its commands, which all may run twice. One without a stamp never finished, so its databases hold
 nothing worth keeping, and a migration that was killed cannot be resumed: they are made anew, and the commands
-of ``creation``, which may run once only, follow the others. Services run side by side; the lock keeps out what a killed run left behind. Nothing but the commands' own output is logged.
+of ``creation``, which may run once only, follow the others. Services run side by side; the lock keeps
+out what a killed run left behind. Nothing but the commands' own output is logged.
 """
 
 import concurrent.futures

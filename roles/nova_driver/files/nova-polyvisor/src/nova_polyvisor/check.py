@@ -59,7 +59,7 @@ def check(compute_driver: str) -> dict[str, Any]:
 def _load(compute_driver: str) -> type:
     compat.require_supported_nova()
     _configure_nova()
-    module_name, _, class_name = compute_driver.rpartition(".")
+    module_name, _dot, class_name = compute_driver.rpartition(".")
     if not module_name:
         raise ImportError(f"{compute_driver!r} names no class: it must be <module>.<class>")
     loaded = getattr(importlib.import_module(f"nova.virt.{module_name}"), class_name, None)
