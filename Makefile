@@ -81,7 +81,8 @@ sanity-%: $(VENV)/core-%/.made $(TREE)/.git
 unit: $(CORES:%=unit-%) ## unit tests of the plugins, under each supported ansible-core
 unit-%: $(VENV)/core-%/.made $(TREE)/.git
 	cd $(TREE) && PATH=$(VENV)/core-$*/bin:$$PATH ansible-test units --local --python $(PYTHON_VERSION) --color no
-	mkdir -p $(REPORTS) && cp $(TREE)/tests/output/junit/python*-modules-units.xml $(REPORTS)/unit-$*.xml
+	@mkdir -p $(REPORTS) && for report in $(TREE)/tests/output/junit/*.xml; do \
+	  cp "$$report" "$(REPORTS)/unit-$*-$${report##*/}"; done
 
 driver: $(VENV)/nova-34/.plugin $(VENV)/nova-33/.plugin ## the driver plugin, with nova's own fixtures and a libvirtd of its own
 	@$(call install,test)
