@@ -111,7 +111,7 @@ class Cloud:
 
     def __init__(self) -> None:
         settings = yaml.safe_load(run("cat", str(CLOUDS)))["clouds"]["mini-cloud"]
-        self.api = openstack.connection.Connection(
+        self.api = openstack.connect(
             load_yaml_config=False,
             load_envvars=False,
             auth=settings["auth"],

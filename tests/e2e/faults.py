@@ -54,5 +54,5 @@ def interrupted_demo(task: int, kill: Callable[[subprocess.Popen], None]) -> tup
 
 def kill_run(run: subprocess.Popen) -> None:
     """SIGKILL the run itself, with all that it started on this side."""
-    subprocess.run([*SUDO, "kill", "-KILL", f"-{os.getpgid(run.pid)}"], check=False)
-    run.send_signal(signal.SIGKILL)
+    # The double dash: without it, some releases of kill take the group for a signal.
+    subprocess.run([*SUDO, "kill", "-KILL", "--", f"-{run.pid}"], check=False)

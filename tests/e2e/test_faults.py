@@ -15,7 +15,7 @@ from .faults import interrupted_demo, kill_by_name, kill_run, points
 
 VICTIMS = {
     "playbook": kill_run,
-    "libvirtd": lambda run: kill_by_name("(^|/)libvirtd( |$)"),
+    "libvirtd": lambda run: kill_by_name(r"^/usr/sbin/libvirtd( --timeout [0-9]+)?$"),
     "nova-compute": lambda run: kill_by_name("nova-compute .*nova-pools.conf"),
 }
 CASES = [(victim, task) for victim in VICTIMS for task in points(victim, 20, 120, few=1, many=10)]
