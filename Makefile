@@ -41,7 +41,7 @@ install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
 .PHONY: help demo demo-clean build
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(COLLECTIONS)/.installed ## a control plane, a compute with our driver and a server, on this machine
 	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
@@ -55,10 +55,10 @@ build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
 .PHONY: test test-full lint sanity unit driver driver-score functional molecule e2e matrix bench docs
-test: lint sanity unit driver driver-score functional system matrix ## every gate and test but the slow tier
+test: lint sanity unit driver driver-score functional e2e matrix ## every gate and test but molecule and the slow tier
 
 test-full: export POLYVISOR_TEST_FULL := 1
-test-full: test ## the slow tier too: faults at many points
+test-full: test molecule ## the slow tier and molecule, too: faults at many points
 
 lint: export PATH := $(VENV)/lint/bin:$(PATH)
 lint: export ANSIBLE_COLLECTIONS_PATH := $(BUILD)/tree
@@ -85,25 +85,15 @@ unit-%: $(VENV)/core-%/.made $(TREE)/.git
 	  cp "$$report" "$(REPORTS)/unit-$*-$${report##*/}"; done
 
 driver: $(VENV)/nova-34/.plugin $(VENV)/nova-33/.plugin ## the driver plugin, with nova's own fixtures and a libvirtd of its own
-	@$(call install,test)
 	mkdir -p $(REPORTS)
 	$(VENV)/nova-33/bin/python -W ignore -m nova_polyvisor.check polyvisor.libvirt.StoragePoolDriver
 	$(VENV)/nova-34/bin/python -W ignore -m xmlrunner discover --start-directory tests/driver --output-file $(REPORTS)/driver.xml
 
 driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_driver> <passed>/<total>
-	@$(call install,test)
 	@$(VENV)/nova-34/bin/python -W ignore tests/driver/score.py
 
 functional: $(call venv,functional) ## modules against a libvirtd that the tests start themselves
-	@$(call install,test)
 	$(call pytest,functional) tests/functional
-
-system: export ANSIBLE_DISPLAY_SKIPPED_HOSTS := 0
-system: ## end to end, molecule and clean-up, on one control plane
-	@status=0; \
-	$(MAKE) --no-print-directory e2e-tests molecule || status=$$?; \
-	$(MAKE) --no-print-directory cleanup-tests || status=$$?; \
-	exit $$status
 
 e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned up afterwards
 	@status=0; \
@@ -115,14 +105,12 @@ e2e-tests cleanup-tests: $(call venv,functional) $(COLLECTIONS)/.installed
 	$(call pytest,$@) tests/$(@:-tests=)
 
 molecule: $(call venv,molecule) $(TREE)/.git ## roles in systemd containers; SCENARIO=name for another
-	@$(call install,test)
 	@PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
 
 matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
 
 bench: $(call venv,functional) $(COLLECTIONS)/.installed ## benchmarks, as a table and as build/bench.json; ONLY=name for one
-	@$(call install,test)
 	@$(VENV)/functional/bin/python -m tests.benchmarks $(ONLY)
 
 docs: $(call venv,docs) $(TREE)/.git ## the documentation as a site, in build/docs
@@ -132,6 +120,10 @@ docs: $(call venv,docs) $(TREE)/.git ## the documentation as a site, in build/do
 	  antsibull-docs sphinx-init --use-current --dest-dir . --lenient polyvisor.compute && ./build.sh'
 
 ##@ Make
+$(BUILD)/.packages: requirements/debian-test.txt
+	@$(call install,test)
+	@mkdir -p $(@D) && touch $@
+
 $(UV):
 	@$(call install,demo)
 	$(PYTHON) -m venv $(VENV)/uv
@@ -145,7 +137,7 @@ $(VENV)/demo/.made: requirements/demo.txt
 	@touch $@
 
 # With uv, which makes an environment in seconds: there are many.
-$(VENV)/%/.made: requirements/%.txt | $(UV)
+$(VENV)/%/.made: requirements/%.txt | $(UV) $(BUILD)/.packages
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
@@ -166,5 +158,5 @@ $(COLLECTIONS)/.installed: $(TARBALL)
 # ask git what is in it: a repository of its own, or they would see an ignored directory of ours.
 $(TREE)/.git: $(SOURCES)
 	@rm -rf $(TREE) && mkdir -p $(TREE)
-	@printf '%s\n' $(SOURCES) | rsync --archive --files-from=- . $(TREE)/
+	@cp --archive --parents $(SOURCES) $(TREE)/
 	@git -C $(TREE) init --quiet && git -C $(TREE) add --all

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One demo for all end-to-end tests; left running for who comes next, as `make system` does."""
+"""One demo for all end-to-end tests; `make e2e` undoes it after the last of them."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 """A kill at any point of the demo, and the next run ends in the same state.
 
 What is killed and at which task follows from POLYVISOR_SEED; POLYVISOR_TEST_FULL tries many
-points. `conftest.demo` kills the very first deployment, too.
+points.
 """
 
 from __future__ import annotations
