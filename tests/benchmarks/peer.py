@@ -28,8 +28,9 @@ set -e
 mount --make-rprivate /
 hostname {host}
 for directory in {private}; do mkdir -p $directory; mount -t tmpfs -o mode=755 tmpfs $directory; done
-virtlogd & virtlockd &
-exec libvirtd --config {directory}/libvirtd.conf
+virtlogd --pid-file {directory}/virtlogd.pid &
+virtlockd --pid-file {directory}/virtlockd.pid &
+exec libvirtd --pid-file {directory}/libvirtd.pid --config {directory}/libvirtd.conf
 """
 
 
@@ -104,11 +105,8 @@ def peer_compute(cloud: Cloud) -> Iterator[str]:
         script = LIBVIRTD.format(host=HOST, directory=directory, private=" ".join(PRIVATE))
         for path in (directory, *directory.rglob("*")):
             shutil.chown(path, "nova", "nova")
-        with (
-            _process(
-                "unshare", "--mount", "--uts", "bash", "-c", script, log=directory / "libvirtd.log"
-            ),
-        ):
+        namespaces = ("unshare", "--mount", "--uts", "bash", "-c", script)
+        with _process(*namespaces, log=directory / "libvirtd.log"):
             eventually((directory / "libvirt-sock").exists, 60, "the peer's libvirtd")
             with _process(
                 *_nova_compute(),
