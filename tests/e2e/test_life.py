@@ -131,7 +131,7 @@ def test_ephemeral_swap_and_config_drive_are_volumes(cloud, boot, flavor):
     ephemeral = next(v for name, v in found.items() if name.startswith("disk.eph"))
     assert ephemeral.capacity == GIB
     assert "disk.config" in found
-    assert "<source file" not in run("virsh", "dumpxml", server.id)
+    assert "<disk type='file'" not in run("virsh", "dumpxml", "--inactive", server.id)
 
 
 def test_delete_leaves_nothing(cloud, boot, flavor):
