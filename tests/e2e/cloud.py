@@ -141,10 +141,10 @@ class Cloud:
         """
 
         def settled():
-            found = self.api.compute.find_server(server.id)
-            if found is None:
+            try:
+                found = self.api.compute.get_server(server.id)
+            except openstack.exceptions.NotFoundException:
                 return status == "GONE"
-            found = self.api.compute.get_server(server.id)
             if found.status == "ERROR" and status != "ERROR":
                 raise AssertionError(f"server {server.name} is in ERROR: {found.fault}")
             return found if found.status == status and not found.task_state else None
