@@ -36,6 +36,10 @@ venv = $(VENV)/$(1)/.made
 pytest = $(VENV)/functional/bin/python -m pytest -p no:cacheprovider --junit-xml=$(REPORTS)/$(1).xml $(PYTEST_ARGS)
 # Debian packages of a list that are missing: asked of dpkg, which answers at once.
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
+# sudo takes the environment away, so that all that counts is named.
+playbook = $(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
+  ANSIBLE_FORCE_COLOR=$(ANSIBLE_FORCE_COLOR) ANSIBLE_STDOUT_CALLBACK=polyvisor.compute.progress \
+  ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook --inventory localhost,
 
 ##@ Use
 .PHONY: help demo demo-clean build
@@ -44,12 +48,10 @@ help: ## list the targets
 	  /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(COLLECTIONS)/.installed ## a control plane, a compute with our driver and a server, on this machine
-	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-	  ansible-playbook polyvisor.compute.demo --inventory localhost,
+	@$(playbook) polyvisor.compute.demo
 
 demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domain, pool or file stays
-	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-	  ansible-playbook polyvisor.compute.demo_clean --inventory localhost,
+	@$(playbook) polyvisor.compute.demo_clean
 
 build: $(TARBALL) ## the collection as a tarball in build/
 
