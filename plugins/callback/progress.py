@@ -12,7 +12,7 @@ short_description: A line for each step that did something or took long, and mes
 description:
   - Meant for a person who follows a long playbook on one host. A step gets a line if it changed something or took
     O(slow_seconds) or longer, with the seconds that it took. What runs now stands in the last line of a terminal; where
-    the output is no terminal, each step is named as it begins.
+    the output is no terminal, the other steps that ran are named, too, and every tenth try of one that waits.
   - Messages of M(ansible.builtin.debug) are printed as they are, line by line.
   - Failures, differences and the recap look as those of P(ansible.builtin.default#callback).
 version_added: 1.0.0
@@ -55,13 +55,15 @@ class CallbackModule(Default):
         self._terminal = sys.stdout.isatty()
         self._started = 0.0
 
+    def _name(self, task):
+        """What a person calls a task: without the collection's name."""
+        return task.get_name().strip().replace("polyvisor.compute.", "")
+
     def _now(self, text):
-        """Show `text` as what runs now: in the last line of a terminal, else as a line."""
+        """Show `text` in the last line of a terminal, as what runs now."""
         if self._terminal:
             width = max(self._display.columns - 1, 20)
             self._display.display("\r\033[K" + text[:width], newline=False, screen_only=True)
-        else:
-            self._display.display(text)
 
     def _clear(self):
         """Take away what was shown as running."""
@@ -75,8 +77,11 @@ class CallbackModule(Default):
         self._clear()
         if changed or seconds >= self.get_option("slow_seconds"):
             state = "changed" if changed else "ok"
-            name = result._task.get_name().strip().replace("polyvisor.compute.", "")
-            self._display.display(f"  {name}: {state}, {seconds:.1f} s", color=color)
+            self._display.display(
+                f"  {self._name(result._task)}: {state}, {seconds:.1f} s", color=color
+            )
+        elif not self._terminal:
+            self._display.display(f"  {self._name(result._task)}", color=color)
 
     def v2_playbook_on_play_start(self, play):
         self._play = play
@@ -86,7 +91,7 @@ class CallbackModule(Default):
         self._started = time.monotonic()
         self._last_task_name = task.get_name().strip()
         if task.action not in MESSAGES and "include" not in task.action:
-            self._now("  " + self._last_task_name.replace("polyvisor.compute.", ""))
+            self._now("  " + self._name(task))
 
     def v2_runner_on_ok(self, result):
         if result._task.action in MESSAGES:
@@ -110,9 +115,12 @@ class CallbackModule(Default):
         pass
 
     def v2_runner_retry(self, result):
+        attempts, retries = result._result["attempts"], result._result["retries"]
+        line = f"  {self._name(result._task)}, try {attempts} of {retries}"
         if self._terminal:
-            tried = f"{result._result['attempts']} of {result._result['retries']}"
-            self._now(f"  {self._last_task_name.replace('polyvisor.compute.', '')}, try {tried}")
+            self._now(line)
+        elif attempts % 10 == 0:
+            self._display.display(line)
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         self._clear()

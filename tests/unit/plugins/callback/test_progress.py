@@ -43,17 +43,29 @@ def test_step_that_changed_something_gets_a_line(callback):
     step = task("polyvisor.compute.service : Write the unit")
     callback.v2_playbook_on_task_start(step, False)
     callback.v2_runner_on_ok(result_of(step, changed=True))
-    assert callback._display.lines == [
-        "  service : Write the unit",
-        "  service : Write the unit: changed, 0.0 s",
-    ]
+    assert callback._display.lines == ["  service : Write the unit: changed, 0.0 s"]
 
 
-def test_quick_step_without_change_is_only_named_as_it_begins(callback):
+def test_quick_step_without_change_is_only_named(callback):
     step = task("Look")
     callback.v2_playbook_on_task_start(step, False)
     callback.v2_runner_on_ok(result_of(step, changed=False))
     assert callback._display.lines == ["  Look"]
+
+
+def test_skipped_step_is_not_mentioned(callback):
+    step = task("Delete the server")
+    callback.v2_playbook_on_task_start(step, False)
+    callback.v2_runner_on_skipped(result_of(step, skipped=True))
+    assert callback._display.lines == []
+
+
+def test_every_tenth_try_is_told(callback):
+    step = task("Wait")
+    callback.v2_playbook_on_task_start(step, False)
+    for attempt in range(1, 12):
+        callback.v2_runner_retry(result_of(step, attempts=attempt, retries=60))
+    assert callback._display.lines == ["  Wait, try 10 of 60"]
 
 
 def test_slow_step_without_change_gets_a_line(callback):
