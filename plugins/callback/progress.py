@@ -14,7 +14,8 @@ description:
     O(slow_seconds) or longer, with the seconds that it took. What runs now stands in the last line of a terminal; where
     the output is no terminal, the other steps that ran are named, too, and every tenth try of one that waits.
   - Messages of M(ansible.builtin.debug) are printed as they are, line by line.
-  - Failures, differences and the recap look as those of P(ansible.builtin.default#callback).
+  - Of M(ansible.builtin.fail) and M(ansible.builtin.assert) the message is printed as it is, once.
+  - Other failures, differences and the recap look as those of P(ansible.builtin.default#callback).
 version_added: 1.0.0
 author: polyvisor contributors (@polyvisor)
 extends_documentation_fragment:
@@ -40,6 +41,11 @@ import time
 from ansible import constants as C
 from ansible.plugins.callback.default import CallbackModule as Default
 
+REFUSALS = tuple(
+    prefix + name
+    for prefix in ("", "ansible.builtin.", "ansible.legacy.")
+    for name in ("fail", "assert")
+)
 MESSAGES = ("debug", "ansible.builtin.debug", "ansible.legacy.debug")
 
 
@@ -124,7 +130,11 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
         self._clear()
-        super().v2_runner_on_failed(result, ignore_errors)
+        if result._task.action in REFUSALS and "msg" in result._result:
+            self._display.display(f"\nFAILED: {self._name(result._task)}", color=C.COLOR_ERROR)
+            self._display.display(str(result._result["msg"]), color=C.COLOR_ERROR)
+        else:
+            super().v2_runner_on_failed(result, ignore_errors)
 
     def v2_runner_item_on_failed(self, result):
         self._clear()

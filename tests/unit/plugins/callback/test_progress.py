@@ -97,3 +97,9 @@ def test_files_that_are_included_are_not_mentioned(callback):
     callback.v2_runner_on_ok(result_of(step, include="more.yml", changed=False))
     callback.v2_playbook_on_include(SimpleNamespace())
     assert callback._display.lines == []
+
+
+def test_reason_of_a_refusal_is_printed_once_and_as_it_is(callback):
+    step = task("Say why", "ansible.builtin.fail")
+    callback.v2_runner_on_failed(result_of(step, msg="no disk\nLog: /x", failed=True))
+    assert callback._display.lines == ["\nFAILED: Say why", "no disk\nLog: /x"]
