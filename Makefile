@@ -31,6 +31,7 @@ export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
 # What runs here sees this tree's collection, never one that stands elsewhere on the machine.
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_FORCE_COLOR ?= $(if $(NO_COLOR),0,1)
+ANSIBLE_STDOUT_CALLBACK ?= polyvisor.compute.progress
 
 venv = $(VENV)/$(1)/.made
 pytest = $(VENV)/functional/bin/python -m pytest -p no:cacheprovider --junit-xml=$(REPORTS)/$(1).xml $(PYTEST_ARGS)
@@ -38,7 +39,7 @@ pytest = $(VENV)/functional/bin/python -m pytest -p no:cacheprovider --junit-xml
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
 # sudo takes the environment away, so that all that counts is named.
 playbook = $(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-  ANSIBLE_FORCE_COLOR=$(ANSIBLE_FORCE_COLOR) ANSIBLE_STDOUT_CALLBACK=polyvisor.compute.progress \
+  ANSIBLE_FORCE_COLOR=$(ANSIBLE_FORCE_COLOR) ANSIBLE_STDOUT_CALLBACK=$(ANSIBLE_STDOUT_CALLBACK) \
   ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook --inventory localhost,
 
 ##@ Use
