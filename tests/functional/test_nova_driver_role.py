@@ -129,9 +129,7 @@ class Target:
 
 
 @pytest.fixture(params=[("existing", 33), ("existing", 34), ("distribution", 34)], ids=str)
-def target(
-    request: pytest.FixtureRequest, collections: Path, tmp_path: Path
-) -> Iterator[Target]:
+def target(request: pytest.FixtureRequest, collections: Path, tmp_path: Path) -> Iterator[Target]:
     """A supported nova without the plugin."""
     made = Target(*request.param, collections, tmp_path)
     yield made
