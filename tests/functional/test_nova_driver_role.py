@@ -120,7 +120,8 @@ class Target:
 
     def changed_wheel(self, line: str) -> str:
         """A copy of the wheel in use with a line added to the plugin's __init__.py."""
-        (wheel,) = self.state.glob("wheels/*/*.whl")
+        (record,) = self.state.glob("*/installed.json")
+        wheel = Path(json.loads(record.read_text(encoding="utf-8"))["wheel"])
         target = self.scratch / hashlib.sha256(line.encode()).hexdigest()
         target.mkdir()
         command = [sys.executable, _CHANGE_WHEEL, wheel, target, "nova_polyvisor/__init__.py", line]
