@@ -95,7 +95,7 @@ driver: $(VENV)/nova-34/.plugin $(VENV)/nova-33/.plugin ## the driver plugin, wi
 driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_driver> <passed>/<total>
 	@$(VENV)/nova-34/bin/python -W ignore tests/driver/score.py
 
-functional: $(call venv,functional) ## modules against a libvirtd that the tests start themselves
+functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional
 
 e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned up afterwards
