@@ -114,7 +114,7 @@ matrix: $(call venv,functional) ## does the support matrix claim more than the t
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
 
 bench: $(call venv,functional) $(COLLECTIONS)/.installed ## benchmarks, as a table and as build/bench.json; ONLY=name for one
-	@$(VENV)/functional/bin/python -m tests.benchmarks $(ONLY)
+	@$(SUDO) $(VENV)/functional/bin/python -B -m tests.benchmarks $(ONLY)
 
 docs: $(call venv,docs) $(TREE)/.git ## the documentation as a site, in build/docs
 	$(VENV)/docs/bin/python tests/matrix/matrix.py render
