@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SECONDARY:
 
 PYTHON ?= /usr/bin/python3
-SCENARIO ?= libvirt
+SCENARIO ?= $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 ONLY ?=
 SEED ?= 1
 PYTEST_ARGS ?=
@@ -35,6 +35,7 @@ ANSIBLE_STDOUT_CALLBACK ?= polyvisor.compute.progress
 
 venv = $(VENV)/$(1)/.made
 pytest = $(VENV)/functional/bin/python -m pytest -p no:cacheprovider --junit-xml=$(REPORTS)/$(1).xml $(PYTEST_ARGS)
+each = status=0; for target in $(1); do $(MAKE) --no-print-directory $$target || status=$$?; done; exit $$status
 # Debian packages of a list that are missing: asked of dpkg, which answers at once.
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
 # sudo takes the environment away, so that all that counts is named.
@@ -57,11 +58,11 @@ demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domai
 build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
-.PHONY: test test-full lint sanity unit driver driver-score functional molecule e2e matrix bench docs
-test: lint sanity unit driver driver-score functional e2e matrix ## every gate and test but molecule and the slow tier
+.PHONY: test test-full lint sanity unit driver driver-score functional system e2e molecule matrix bench docs
+test: lint sanity unit driver driver-score functional system matrix ## every gate and test but the slow tier
 
 test-full: export POLYVISOR_TEST_FULL := 1
-test-full: test molecule ## the slow tier and molecule, too: faults at many points
+test-full: test ## the slow tier, too: faults at many points
 
 lint: export PATH := $(VENV)/lint/bin:$(PATH)
 lint: export ANSIBLE_COLLECTIONS_PATH := $(BUILD)/tree
@@ -98,17 +99,21 @@ driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_d
 functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional
 
+# One control plane for all. One after the other, as the faults kill by name; each also if an earlier one
+# failed, so that the machine is cleaned up.
+system: ## what is deployed: e2e and molecule, on one control plane
+	@$(call each,e2e-tests molecule cleanup-tests)
+
 e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned up afterwards
-	@status=0; \
-	$(MAKE) --no-print-directory e2e-tests || status=$$?; \
-	$(MAKE) --no-print-directory cleanup-tests || status=$$?; \
-	exit $$status
+	@$(call each,e2e-tests cleanup-tests)
 
 e2e-tests cleanup-tests: $(call venv,functional) $(COLLECTIONS)/.installed
 	$(call pytest,$@) tests/$(@:-tests=)
 
-molecule: $(call venv,molecule) $(TREE)/.git ## roles in systemd containers; SCENARIO=name for another
-	@PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
+molecule: $(call venv,molecule) $(TREE)/.git ## roles on hosts that are systemd containers; SCENARIO=name for one
+	@$(call install,molecule)
+	@mkdir -p $(REPORTS)
+	@$(SUDO) env PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
 
 matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
