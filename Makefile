@@ -10,6 +10,8 @@ PYTHON ?= /usr/bin/python3
 SCENARIO ?= libvirt
 ONLY ?=
 SEED ?= 1
+# Of ansible-playbook, for `make demo`: "-e mini_cloud_neutron=true", "--check", …
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 BUILD := $(CURDIR)/build
@@ -45,7 +47,7 @@ help: ## list the targets
 
 demo: $(COLLECTIONS)/.installed ## a control plane, a compute with our driver and a server, on this machine
 	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-	  ansible-playbook polyvisor.compute.demo --inventory localhost,
+	  ansible-playbook polyvisor.compute.demo --inventory localhost, $(DEMO_ARGS)
 
 demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domain, pool or file stays
 	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
