@@ -81,7 +81,7 @@ def choose(request, taken):
         wish = f"mini_cloud_ports wants port {port} for {service}, but"
         if port in taken:
             raise ValueError(
-                f"{wish} {owner(taken[port])} listens there. Stop it, or name another port; nothing was changed."
+                f"{wish} {owner(taken[port][1])} listens there. Stop it, or name another port; nothing was changed."
             )
         if port in chosen.values():
             raise ValueError(f"{wish} for another service, too. Name another; nothing was changed.")
