@@ -10,6 +10,8 @@ PYTHON ?= /usr/bin/python3
 SCENARIO ?= $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 ONLY ?=
 SEED ?= 1
+# Of ansible-playbook, for `make demo`: "-e mini_cloud_neutron=true", "--check", …
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 BUILD := $(CURDIR)/build
@@ -50,7 +52,7 @@ help: ## list the targets
 	  /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(COLLECTIONS)/.installed ## a control plane, a compute with our driver and a server, on this machine
-	@$(playbook) polyvisor.compute.demo
+	@$(playbook) polyvisor.compute.demo $(DEMO_ARGS)
 
 demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domain, pool or file stays
 	@$(playbook) polyvisor.compute.demo_clean
