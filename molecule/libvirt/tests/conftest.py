@@ -102,7 +102,7 @@ def pytest_configure(config):
     config.option.xmlpath = f"{os.environ['REPORTS']}/molecule-libvirt-{stage}.xml"
 
 
-@pytest.fixture(params=PROCESSES, ids=lambda one: "-".join(one))
+@pytest.fixture(params=PROCESSES, ids="-".join)
 def process(request) -> Process:
     """Each process of the inventory."""
     return process_of(*request.param)
