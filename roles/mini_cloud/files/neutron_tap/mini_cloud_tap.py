@@ -10,13 +10,15 @@ these devices: what comes out of one, nobody else sees.
 from neutron_lib import constants
 from neutron_lib.api.definitions import portbindings
 from neutron_lib.plugins.ml2 import api
+from sqlalchemy import orm
 
 
 class TapMechanismDriver(api.MechanismDriver):
     """Binds ports of vnic_type `normal` on networks of type `local` as vif_type `tap`, on any host."""
 
     def initialize(self):
-        """Nothing is needed."""
+        """Complete the database's models: Neutron's list of ports takes it that a query has done so."""
+        orm.configure_mappers()
 
     @property
     def connectivity(self):
