@@ -12,6 +12,8 @@ import pytest
 from .cloud import make, run
 from .faults import FULL
 
+pytestmark = pytest.mark.skipif(not FULL, reason="of the slow tier")
+
 
 @pytest.fixture(scope="module")
 def neutron(cloud):
@@ -58,7 +60,6 @@ def test_server_with_a_port_has_its_tap_device(cloud, boot, neutron, port):
     assert neutron.get_port(port.id).binding_vif_type == "unbound"
 
 
-@pytest.mark.skipif(not FULL, reason="of the slow tier")
 def test_neutron_is_not_taken_from_a_server(boot, port):
     server = boot(networks=[{"port": port.id}])
     refused = make("demo")
