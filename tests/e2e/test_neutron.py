@@ -24,7 +24,8 @@ def neutron(cloud):
     done = make("demo")
     assert done.returncode == 0, done.stdout
     assert list(cloud.api.network.networks()) == []
-    assert run("find", "/opt/mini-cloud", "/etc/mini-cloud", "-name", "neutron*") == ""
+    places = ("/opt/mini-cloud", "/etc/mini-cloud", "/var/lib/mini-cloud")
+    assert run("find", *places, "-maxdepth", "1", "-name", "neutron*") == ""
 
 
 @pytest.fixture
