@@ -32,17 +32,21 @@ export UV_SYSTEM_CERTS := 1
 export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
 # What runs here sees this tree's collection, never one that stands elsewhere on the machine.
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
-export ANSIBLE_FORCE_COLOR ?= $(if $(NO_COLOR),0,1)
+export ANSIBLE_NOCOLOR := $(if $(NO_COLOR),1,0)
 ANSIBLE_STDOUT_CALLBACK ?= polyvisor.compute.progress
 
 venv = $(VENV)/$(1)/.made
 pytest = $(VENV)/functional/bin/python -m pytest -p no:cacheprovider --junit-xml=$(REPORTS)/$(1).xml $(PYTEST_ARGS)
 each = status=0; for target in $(1); do $(MAKE) --no-print-directory $$target || status=$$?; done; exit $$status
+# Targets side by side, each line of what they print behind the target's name.
+beside = (lanes=; for target in $(1); do \
+  ($(MAKE) --no-print-directory $$target 2>&1 | sed --unbuffered "s/^/$$target | /") & lanes+=" $$!"; done; \
+  status=0; for lane in $$lanes; do wait $$lane || status=$$?; done; exit $$status)
 # Debian packages of a list that are missing: asked of dpkg, which answers at once.
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
 # sudo takes the environment away, so that all that counts is named.
 playbook = $(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-  ANSIBLE_FORCE_COLOR=$(ANSIBLE_FORCE_COLOR) ANSIBLE_STDOUT_CALLBACK=$(ANSIBLE_STDOUT_CALLBACK) \
+  ANSIBLE_NOCOLOR=$(ANSIBLE_NOCOLOR) ANSIBLE_STDOUT_CALLBACK=$(ANSIBLE_STDOUT_CALLBACK) \
   ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook --inventory localhost,
 
 ##@ Use
@@ -60,8 +64,11 @@ demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domai
 build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
-.PHONY: test test-full lint sanity unit driver driver-score functional system e2e molecule matrix bench docs
-test: lint sanity unit driver driver-score functional system matrix ## every gate and test but the slow tier
+.PHONY: test test-full gates system lint sanity unit driver driver-score functional e2e molecule matrix bench docs
+# What both lanes need is made before they start.
+test: $(call venv,functional) $(call venv,molecule) $(COLLECTIONS)/.installed ## every gate and test but the slow tier
+	@status=0; $(call beside,gates system) || status=$$?; \
+	  ($(call each,cleanup-tests matrix)) || status=$$?; exit $$status
 
 test-full: export POLYVISOR_TEST_FULL := 1
 test-full: test ## the slow tier, too: faults at many points
@@ -101,10 +108,12 @@ driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_d
 functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional
 
-# One control plane for all. One after the other, as the faults kill by name; each also if an earlier one
-# failed, so that the machine is cleaned up.
-system: ## what is deployed: e2e and molecule, on one control plane
-	@$(call each,e2e-tests molecule cleanup-tests)
+gates: ## what deploys nothing on this machine, from lint to functional
+	@$(call each,lint sanity unit driver driver-score functional)
+
+# One after the other, as the faults kill by name; molecule also if e2e failed.
+system: ## what is deployed: e2e and molecule on one control plane, which stays until cleanup-tests
+	@$(call each,e2e-tests molecule)
 
 e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned up afterwards
 	@$(call each,e2e-tests cleanup-tests)

@@ -38,10 +38,10 @@ def run(*command: str) -> str:
     return subprocess.run([*SUDO, *command], check=True, text=True, capture_output=True).stdout
 
 
-def make(target: str, **variables: str) -> subprocess.CompletedProcess:
+def make(target: str) -> subprocess.CompletedProcess:
     """`make TARGET` as a user calls it; output without colours, both streams in one."""
     return subprocess.run(
-        ["make", "--no-print-directory", target, "NO_COLOR=1", *map("=".join, variables.items())],
+        ["make", "--no-print-directory", target, "NO_COLOR=1"],
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
