@@ -265,6 +265,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
     POOL_ARGUMENTS,
+    POOL_EXCLUSIONS,
 )
 
 
@@ -272,6 +273,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={**LIBVIRT_ARGUMENTS, **POOL_ARGUMENTS},
+        mutually_exclusive=POOL_EXCLUSIONS,
         supports_check_mode=True,
     )
     run.ensure(module, lambda client: pool.plan(client, module.params))

@@ -19,7 +19,10 @@ import socket
 import sys
 
 PACKAGE = "ansible_collections.polyvisor.compute.plugins.modules"
-_MODULES = ("libvirt_pool", "libvirt_pool_info", "libvirt_volume", "libvirt_volume_info")
+_MODULES = (
+    *("libvirt_pool", "libvirt_pool_info", "libvirt_secret", "libvirt_secret_info"),
+    *("libvirt_volume", "libvirt_volume_info"),
+)
 
 
 def _answer(connection: socket.socket) -> None:

@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Speaks to libvirt through libvirt-python; the only file that does.
+"""Speaks to libvirt through libvirt-python; beside its connection and its reader of XML.
 
 Pools and volumes go in and out as libvirt's own XML, see https://libvirt.org/formatstorage.html.
 Every method raises OperationFailed if libvirt refuses, and Unreachable if the connection breaks.
@@ -10,6 +10,7 @@ Every method raises OperationFailed if libvirt refuses, and Unreachable if the c
 from __future__ import annotations
 
 import traceback
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     OperationFailed,
     Unreachable,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.connection import connect
 
 try:
     import libvirt
@@ -41,6 +43,7 @@ _CREATE_FLAGS = {
 # What libvirt says, as an internal error, of a pool in which volumes are being made, and of a
 # volume that another clone is being made into.
 _BUSY_MESSAGES = ("asynchronous jobs running", "already in use")
+SECRET_USAGES = ("none", "volume", "ceph", "iscsi", "tls", "vtpm")
 POOL_STATES = ("inactive", "building", "active", "degraded", "inaccessible")
 
 
@@ -91,6 +94,20 @@ class Domain:
     xml: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Secret:
+    """A secret that libvirt keeps, without its value.
+
+    :param usage: one of SECRET_USAGES
+    :param name: what it is for: a volume's path, an iSCSI target, a name
+    """
+
+    uuid: str
+    usage: str
+    name: str
+    xml: str
+
+
 @contextmanager
 def _doing(what: str) -> Iterator[None]:
     """Turn libvirt's error into ours: what was tried, and what came back."""
@@ -119,23 +136,17 @@ class Client:
     """One connection to a libvirt daemon.
 
     :param uri: a libvirt connection URI, see https://libvirt.org/uri.html
+    :param timeout: seconds that the daemon may be silent; 0 for ever
     :raises MissingLibrary: if libvirt-python cannot be imported
     :raises Unreachable: if no daemon answers
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, timeout: int = 0) -> None:
         if libvirt is None:
             raise MissingLibrary("libvirt-python", LIBVIRT_IMPORT_ERROR)
         self.uri = uri
         libvirt.registerErrorHandler(_keep_quiet, None)
-        try:
-            self._connection = libvirt.open(uri)
-        except libvirt.libvirtError as error:
-            raise Unreachable(
-                f"Could not connect to libvirt at {uri}: {error.get_error_message()}. Check that "
-                "the URI is right, that libvirtd (or virtqemud and virtstoraged) runs there, and "
-                "that the user of this task may use it (become, or group libvirt)."
-            ) from error
+        self._connection = connect(uri, timeout)
 
     def close(self) -> None:
         """Log off; a connection that broke while it was used has been told already."""
@@ -207,6 +218,19 @@ class Client:
         with _doing(f"undefine pool {name!r}"):
             self._pool(name).undefine()
 
+    def pool_types(self) -> set[str]:
+        """The types of pool that the daemon has a backend for."""
+        with _doing("ask for the types of storage pool"):
+            xml = self._connection.getStoragePoolCapabilities(0)
+        found = ET.fromstring(xml).iterfind("pool[@supported='yes']")
+        return {pool.get("type", "") for pool in found}
+
+    def volume_groups(self) -> set[str]:
+        """The names of the LVM volume groups that the daemon's machine has."""
+        with _doing("look for volume groups"):
+            xml = self._connection.findStoragePoolSources("logical", None, 0)
+        return {name.text or "" for name in ET.fromstring(xml).iterfind("source/name")}
+
     def set_autostart(self, name: str, autostart: bool) -> None:
         """Whether the pool starts with the daemon."""
         with _doing(f"set the autostart of pool {name!r}"):
@@ -270,6 +294,53 @@ class Client:
         records = (self._domain_record(domain) for domain in found)
         return [domain for domain in records if domain]
 
+    # Secrets
+
+    def secrets(self) -> list[Secret]:
+        """All secrets, by usage and name."""
+        with _doing("list the secrets"):
+            found = self._connection.listAllSecrets(0)
+        records = (self._secret_record(secret) for secret in found)
+        return sorted(
+            (secret for secret in records if secret), key=lambda secret: (secret.usage, secret.name)
+        )
+
+    def find_secret(self, usage: str, name: str) -> Secret | None:
+        """A secret by what it is for, or None."""
+        try:
+            with _doing(f"look up the secret of {usage} {name!r}"):
+                kind = SECRET_USAGES.index(usage)
+                return self._secret_record(self._connection.secretLookupByUsage(kind, name))
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
+                return None
+            raise
+
+    def define_secret(self, xml: str) -> None:
+        """Make a secret, or change all of it but its value."""
+        with _doing("define the secret"):
+            self._connection.secretDefineXML(xml, 0)
+
+    def undefine_secret(self, uuid: str) -> None:
+        """Forget a secret and its value."""
+        with _doing(f"remove secret {uuid}"):
+            self._connection.secretLookupByUUIDString(uuid).undefine()
+
+    def secret_value(self, uuid: str) -> bytes | None:
+        """The value of a secret that is not private; None where it has none yet."""
+        try:
+            with _doing(f"read the value of secret {uuid}"):
+                return self._connection.secretLookupByUUIDString(uuid).value(0)
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
+                return None
+            raise
+
+    def set_secret_value(self, uuid: str, value: bytes) -> None:
+        """Store the value of a secret."""
+        with _doing(f"set the value of secret {uuid}"):
+            self._connection.secretLookupByUUIDString(uuid).setValue(value, 0)
+
     # Handles
 
     def _pool(self, name: str) -> libvirt.virStoragePool:
@@ -325,6 +396,18 @@ class Client:
                 return Volume(pool, name, handle.key(), handle.path(), handle.XMLDesc(0))
         except OperationFailed as error:
             if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
+                return None
+            raise
+
+    @staticmethod
+    def _secret_record(handle: libvirt.virSecret) -> Secret | None:
+        uuid = handle.UUIDString()
+        try:
+            with _doing(f"read secret {uuid}"):
+                usage = SECRET_USAGES[handle.usageType()]
+                return Secret(uuid, usage, handle.usageID() or "", handle.XMLDesc(0))
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
                 return None
             raise
 

@@ -15,6 +15,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Pool,
     Volume,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import TYPES
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
 
 # libvirt lists it as a volume; the file system, which stays, wants it.
@@ -59,7 +60,12 @@ def _deletion(
 ) -> Plan:
     """Delete volumes, what is under the pool, and its definition."""
     steps = []
-    is_disk = before["type"] == "disk"
+    known = TYPES[before["type"]]
+    if not known.deletes_volumes:
+        raise Refused(
+            f"The volumes of pool {pool.name!r} are devices that others provide; libvirt cannot "
+            f"delete those of a pool of type {before['type']}. Use state=undefined."
+        )
     if pool.active:
         volumes = client.volumes(pool.name)
         before["volumes"] = [volume.name for volume in volumes]
@@ -74,13 +80,12 @@ def _deletion(
         steps.append(start)
     if not pool.persistent:
         steps.append(Step("define", lambda: client.define_pool(pool.name, pool.definition)))
-    delete = _require_unused if is_disk else _delete_volumes
-    steps += [
-        Step("delete volumes", lambda: delete(client, pool.name)),
-        Step("stop", lambda: client.stop_pool(pool.name)),
-        Step("delete", lambda: client.delete_pool(pool.name)),
-        Step("undefine", lambda: client.undefine_pool(pool.name)),
-    ]
+    delete = _require_unused if before["type"] == "disk" else _delete_volumes
+    steps.append(Step("delete volumes", lambda: delete(client, pool.name)))
+    steps.append(Step("stop", lambda: client.stop_pool(pool.name)))
+    if known.deletes:
+        steps.append(Step("delete", lambda: client.delete_pool(pool.name)))
+    steps.append(Step("undefine", lambda: client.undefine_pool(pool.name)))
     return Plan(before, gone, steps, facts)
 
 
