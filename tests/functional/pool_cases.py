@@ -107,7 +107,11 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("scsi", {"source": {"adapter": {"parentaddr": PARENT_ADDRESS}}, "target": BY_PATH}),
     (
         "scsi",
-        {"source": {"adapter": {"type": "fc_host", "parent": "scsi_host5", "managed": True, **WWN}}},
+        {
+            "source": {
+                "adapter": {"type": "fc_host", "parent": "scsi_host5", "managed": True, **WWN}
+            }
+        },
     ),
     ("scsi", {"source": {"adapter": {"type": "fc_host", **WWN, **PARENT_WWN}}}),
     (

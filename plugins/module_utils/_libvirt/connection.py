@@ -12,9 +12,12 @@ from __future__ import annotations
 import queue
 import threading
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 
-from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Unreachable
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
+    Refused,
+    Unreachable,
+)
 
 try:
     import libvirt
@@ -31,7 +34,10 @@ def connect(uri: str, timeout: int) -> libvirt.virConnect:
     :param uri: a libvirt connection URI, see https://libvirt.org/uri.html
     :param timeout: seconds that the daemon may be silent, also while connecting; 0 for ever
     :raises Unreachable: if no daemon answers
+    :raises Refused: if the number of seconds is negative
     """
+    if timeout < 0:
+        raise Refused(f"timeout={timeout} is negative. To wait for ever, set it to 0.")
     if not timeout:
         return _opened(uri)
     _run_event_loop()
@@ -79,7 +85,7 @@ def _opened_within(uri: str, timeout: int) -> libvirt.virConnect:
     return result
 
 
-@lru_cache(maxsize=None)
+@cache
 def _run_event_loop() -> None:
     """Let libvirt send and see keepalive messages, in a thread that ends with the process."""
     libvirt.virEventRegisterDefaultImpl()

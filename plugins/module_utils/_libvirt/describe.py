@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import Any
 
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import pool_options
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
     Pool,
     Volume,
@@ -28,6 +29,7 @@ def pool(found: Pool) -> dict[str, Any]:
         "allocation": _size(root, "allocation"),
         "available": _size(root, "available"),
         "target_path": root.findtext("target/path"),
+        **pool_options.read(root),
         "xml": found.live,
     }
 
@@ -46,7 +48,7 @@ def volume(found: Volume) -> dict[str, Any]:
         "allocation": _size(root, "allocation"),
         "physical": _size(root, "physical") if root.find("physical") is not None else None,
         "backing": backing(root),
-        "permissions": permissions(root),
+        "permissions": pool_options.permissions(root),
         "xml": found.xml,
     }
 
@@ -57,19 +59,6 @@ def backing(root: ET.Element) -> dict[str, Any] | None:
     if not path:
         return None
     return {"path": path, "format": _attribute(root, "backingStore/format")}
-
-
-def permissions(root: ET.Element) -> dict[str, Any] | None:
-    """Mode as an octal string, owner and group as numbers, label where there is one."""
-    node = root.find("target/permissions")
-    if node is None:
-        return None
-    return {
-        "mode": node.findtext("mode"),
-        "owner": int(node.findtext("owner", "-1")),
-        "group": int(node.findtext("group", "-1")),
-        "label": node.findtext("label"),
-    }
 
 
 def _attribute(root: ET.Element, path: str) -> str | None:

@@ -13,16 +13,25 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import Client
 
+_FILTERS = ("name", "type", "state")
 
-def pools(client: Client, names: list[str] | None, with_volumes: bool) -> list[dict[str, Any]]:
-    """The pools of the given names, or all; see describe.pool."""
-    found = [pool for pool in client.pools() if names is None or pool.name in names]
-    if not with_volumes:
-        return [describe.pool(pool) for pool in found]
-    return [
-        {**describe.pool(pool), "volumes": volumes(client, pool.name) if pool.active else []}
-        for pool in found
+
+def pools(client: Client, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pools that the filters among the options let through; see describe.pool.
+
+    :param options: the parameters of the module libvirt_pool_info
+    """
+    described = (describe.pool(pool) for pool in client.pools())
+    found = [
+        pool
+        for pool in described
+        if all(options[key] is None or pool[key] in options[key] for key in _FILTERS)
     ]
+    if options["volumes"]:
+        for pool in found:
+            started = pool["state"] != "inactive"
+            pool["volumes"] = volumes(client, pool["name"]) if started else []
+    return found
 
 
 def volumes(client: Client, pool: str | None, name: str | None = None) -> list[dict[str, Any]]:

@@ -126,9 +126,7 @@ def _own_mount_point(
     return definition.text("target/path")
 
 
-def _require_taken_or_empty(
-    definition: Definition, options: dict[str, Any], device: str
-) -> None:
+def _require_taken_or_empty(definition: Definition, options: dict[str, Any], device: str) -> None:
     carried = local.signature(device, prefer_table=definition.kind == "disk")
     wanted = definition.text(FORMAT)
     if carried and options["build"] != "overwrite":

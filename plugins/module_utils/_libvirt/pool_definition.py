@@ -152,7 +152,9 @@ def _complete(kind: str, options: dict[str, Any], root: ET.Element) -> None:
     if path and not path.startswith("/"):
         raise Refused(f"target.path={path!r} is not absolute.")
     if known.path and not path:
-        pool_xml.amend(root, pool_xml.build(options["name"], kind, {"target": {"path": known.path}}))
+        pool_xml.amend(
+            root, pool_xml.build(options["name"], kind, {"target": {"path": known.path}})
+        )
 
 
 def _require_meaning(kind: str, stated: ET.Element, root: ET.Element) -> None:

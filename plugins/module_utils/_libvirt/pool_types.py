@@ -89,9 +89,7 @@ TYPES = {
         needs=("source.adapter",), path=_BY_PATH, deletes_volumes=False, deletes=False
     ),
     "mpath": PoolType(path="/dev/mapper", deletes_volumes=False, deletes=False),
-    "rbd": PoolType(
-        needs=("source.hosts", "source.name"), many=("source.hosts",), deletes=False
-    ),
+    "rbd": PoolType(needs=("source.hosts", "source.name"), many=("source.hosts",), deletes=False),
     "sheepdog": PoolType(needs=("source.hosts", "source.name"), deletes=False, port="7000"),
     "gluster": PoolType(needs=("source.hosts", "source.name"), deletes=False, port="24007"),
     "zfs": PoolType(builds="group"),

@@ -168,7 +168,9 @@ class _SecretPlan:
         return not self.was["private"] and self.client.secret_value(self.was["uuid"]) != self.value
 
     def _define(self, private: bool) -> None:
-        self.client.define_secret(_xml({**self.wanted, "private": private}))
+        made = self.client.find_secret(self.options["usage"], self.options["name"])
+        uuid = made.uuid if made else self.wanted["uuid"]
+        self.client.define_secret(_xml({**self.wanted, "uuid": uuid, "private": private}))
 
     def _undo(self) -> Any:
         if self.found:

@@ -113,7 +113,9 @@ def test_order_and_default_ports_are_no_difference(kind, one, other):
 
 
 def test_device_keeps_what_else_is_said_of_it():
-    root = ET.fromstring("<pool type='disk'><source><device path='/d' part_separator='no'/></source></pool>")
+    root = ET.fromstring(
+        "<pool type='disk'><source><device path='/d' part_separator='no'/></source></pool>"
+    )
     pool_xml.amend(root, built("disk", source={"devices": ["/d"]}))
     assert root.find("source/device").get("part_separator") == "no"
 

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: polyvisor contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The connections that the libvirt modules make: other URIs, and a daemon that hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+from modules import ModuleFailed
+
+TIMEOUT = 4
+# Looks at the pools, waits for a line, and looks again.
+TWO_LOOKS = """
+from ansible_collections.polyvisor.compute.plugins.module_utils import _errors
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import client
+connection = client.Client("qemu:///system", {timeout})
+connection.pools()
+print("looked", flush=True)
+input()
+try:
+    connection.pools()
+except _errors.Unreachable as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def hung(libvirtd):
+    """Makes the daemon hang; it goes on afterwards."""
+    pid = int(libvirtd.run("cat", "/run/libvirt/libvirtd.pid").stdout)
+    yield lambda: os.kill(pid, signal.SIGSTOP)
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("module", ["libvirt_pool_info", "libvirt_secret_info"])
+def test_daemon_that_hangs_is_told(modules, hung, module):
+    hung()
+    start = time.monotonic()
+    with pytest.raises(ModuleFailed, match=f"within {TIMEOUT} seconds"):
+        modules.run(module, timeout=TIMEOUT)
+    assert TIMEOUT <= time.monotonic() - start < 3 * TIMEOUT
+
+
+def test_daemon_that_begins_to_hang_is_told(modules, libvirtd, hung, tmp_path):
+    """By the keepalive messages that it does not answer."""
+    script = TWO_LOOKS.format(timeout=TIMEOUT)
+    process = modules.spawn("-c", script)
+    assert process.stdout.readline() == "looked\n"
+    hung()
+    start = time.monotonic()
+    output = process.communicate("\n", timeout=60)[0]
+    assert "The connection to libvirt broke" in output
+    assert time.monotonic() - start < 3 * TIMEOUT
+
+
+@pytest.mark.parametrize("timeout", [0, 1, 5])
+def test_any_timeout_serves_a_daemon_that_answers(modules, pool, timeout):
+    assert modules.run("libvirt_pool_info", timeout=timeout)["pools"]
+
+
+def test_negative_timeout_is_refused(modules):
+    modules.refused("libvirt_pool_info", "timeout", timeout=-1)
+
+
+def converges(modules, uri: str, path: str) -> None:
+    """A pool comes to be and goes through a connection."""
+    arguments = {"uri": uri, "name": "p", "type": "dir", "target": {"path": path}}
+    assert modules.run("libvirt_pool", **arguments)["changed"]
+    assert not modules.run("libvirt_pool", **arguments)["changed"]
+    pools = modules.run("libvirt_pool_info", uri=uri, name=["p"])["pools"]
+    assert [pool["state"] for pool in pools] == ["active"]
+    modules.run("libvirt_pool", uri=uri, name="p", state="deleted", delete_data=True)
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "qemu:///system",
+        "qemu:///session",
+        "lxc:///system",
+        "qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
+    ],
+)
+def test_uri(modules, libvirtd, tmp_path, uri):
+    converges(modules, uri, str(tmp_path / "pool"))
+
+
+# Takes the place of ssh: runs what ssh would have run on the other machine.
+SSH = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+shift 2
+exec sh -c "$*"
+"""
+
+
+def test_uri_through_ssh(modules, libvirtd, tmp_path):
+    """With libvirt's own helper at the far end of the pipe."""
+    ssh = tmp_path / "ssh"
+    ssh.write_text(SSH)
+    ssh.chmod(0o755)
+    uri = f"qemu+ssh://root@far.example.com/system?command={ssh}"
+    converges(modules, uri, str(tmp_path / "pool"))
+
+
+def test_far_machine_that_does_not_answer_is_told(modules, tmp_path):
+    ssh = tmp_path / "ssh"
+    ssh.write_text("#!/bin/sh\nexec sleep 60\n")
+    ssh.chmod(0o755)
+    with pytest.raises(ModuleFailed, match=f"within {TIMEOUT} seconds"):
+        uri = f"qemu+ssh://far.example.com/system?command={ssh}"
+        modules.run("libvirt_pool_info", uri=uri, timeout=TIMEOUT)
