@@ -85,8 +85,9 @@ def _adapter(node: ET.Element | None) -> dict[str, Any] | None:
 def _auth(node: ET.Element | None) -> dict[str, Any] | None:
     if node is None:
         return None
-    secret = {key: node.find("secret").get(key) for key in ("usage", "uuid")}
-    return {"type": node.get("type"), "username": node.get("username"), "secret": secret}
+    secret = node.find("secret").attrib
+    name = {key: secret[key] for key in ("usage", "uuid") if key in secret}
+    return {"type": node.get("type"), "username": node.get("username"), "secret": name}
 
 
 def _attribute(root: ET.Element, path: str, name: str) -> str | None:
