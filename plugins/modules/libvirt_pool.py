@@ -333,7 +333,7 @@ notes:
     V(inactive).
   - A path, device or remote source that another pool has is refused.
   - Definitions are read by libvirt's own parser, which libvirt-python brings along
-    (C(test:///default)); no daemon but the one of O(uri) is asked.
+    (its C(test) driver, inside the module's process); no daemon but the one of O(uri) is asked.
   - Two runs at once on one pool end in one state. A run that is cut short leaves the old state, or
     one that the next run completes.
 seealso:

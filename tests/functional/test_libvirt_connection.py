@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
-from modules import ModuleFailed
+from modules import ModuleFailed, Modules
+from private_libvirtd import PrivateLibvirtd
+from storage_servers import ADDRESS, use_address
 
 TIMEOUT = 4
 # Looks at the pools, waits for a line, and looks again.
@@ -114,3 +118,52 @@ def test_far_machine_that_does_not_answer_is_told(modules, tmp_path):
     with pytest.raises(ModuleFailed, match=f"within {TIMEOUT} seconds"):
         uri = f"qemu+ssh://far.example.com/system?command={ssh}"
         modules.run("libvirt_pool_info", uri=uri, timeout=TIMEOUT)
+
+
+def openssl(folder, *arguments: str) -> None:
+    """Make keys and certificates."""
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def make_certificates(folder) -> None:
+    """An authority, a server at ADDRESS and a client, where ``?pkipath`` looks for them."""
+    request = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    authority = ("-keyout", "cakey.pem", "-out", "cacert.pem")
+    openssl(folder, *request, "-x509", "-days", "1", "-subj", "/CN=authority", *authority)
+    for name, subject in (("server", ADDRESS), ("client", "client")):
+        names = ("-subj", f"/CN={subject}", "-addext", f"subjectAltName=IP:{ADDRESS}")
+        openssl(folder, *request, *names, "-keyout", f"{name}key.pem", "-out", f"{name}.csr")
+        signed = ("-CA", "cacert.pem", "-CAkey", "cakey.pem", "-copy_extensions", "copy")
+        made = ("-in", f"{name}.csr", "-days", "1", "-out", f"{name}cert.pem")
+        openssl(folder, "x509", "-req", *signed, *made)
+
+
+@pytest.fixture
+def modules_of_tls(collections, tmp_path):
+    """Modules beside a libvirtd that listens on TLS."""
+    make_certificates(tmp_path)
+    files = {"key": "serverkey.pem", "cert": "servercert.pem", "ca": "cacert.pem"}
+    lines = [f'{name}_file = "{tmp_path}/{file}"\n' for name, file in files.items()]
+    folder = tmp_path / "daemon"
+    folder.mkdir()
+    daemon = PrivateLibvirtd(folder, "listen_tls = 1\n" + "".join(lines), "--listen")
+    daemon.start()
+    use_address(daemon)
+    modules = Modules(daemon, collections, folder)
+    yield modules
+    modules.close()
+    daemon.stop()
+
+
+def test_uri_through_tls(modules_of_tls, tmp_path):
+    uri = f"qemu+tls://{ADDRESS}/system?pkipath={tmp_path}"
+    converges(modules_of_tls, uri, str(tmp_path / "pool"))
+
+
+def test_server_whose_certificate_is_of_another_name_is_refused(modules_of_tls, tmp_path):
+    """libvirt's library complains on standard error, too, which is not the module's output."""
+    uri = f"qemu+tls://127.0.0.1/system?pkipath={tmp_path}"
+    process = modules_of_tls.start("libvirt_pool_info", {"uri": uri})
+    result = json.loads(process.communicate()[0].splitlines()[-1])
+    assert result["failed"]
+    assert "certificate" in result["msg"]
