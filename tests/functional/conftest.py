@@ -39,7 +39,7 @@ def _daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateLibvirt
 
 @pytest.fixture
 def libvirtd(_daemon: PrivateLibvirtd) -> Iterator[PrivateLibvirtd]:
-    """A libvirtd without domains, and afterwards without pools."""
+    """A libvirtd without domains, and afterwards without pools and secrets."""
     yield _daemon
     for domain in _daemon.virsh("list", "--all", "--name").split():
         _daemon.run("virsh", "destroy", domain, check=False)
@@ -47,6 +47,9 @@ def libvirtd(_daemon: PrivateLibvirtd) -> Iterator[PrivateLibvirtd]:
     for pool in _daemon.virsh("pool-list", "--all", "--name").split():
         _daemon.run("virsh", "pool-destroy", pool, check=False)
         _daemon.run("virsh", "pool-undefine", pool, check=False)
+    for line in _daemon.virsh("secret-list").splitlines():
+        if line.strip():
+            _daemon.run("virsh", "secret-undefine", line.split()[0])
 
 
 @pytest.fixture(scope="session")

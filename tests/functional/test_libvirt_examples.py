@@ -97,7 +97,6 @@ def test_pools(modules, localized):
         "choices"
     ]
     assert kinds >= set(documented), "a type of pool has no example"
-    modules.run("libvirt_secret", usage="iscsi", name="storage.example.com", state="absent")
 
 
 @pytest.mark.parametrize("module", ["libvirt_pool_info", "libvirt_secret_info"])
@@ -116,9 +115,6 @@ def test_secrets(modules, localized):
             assert modules.run(module, **localized(arguments))["changed"]
         else:
             modules.converge(module, **localized(arguments))
-    for secret in modules.run("libvirt_secret_info")["secrets"]:
-        names = {key: secret[key] for key in ("usage", "name")}
-        modules.run("libvirt_secret", **names, state="absent")
 
 
 @pytest.mark.parametrize("module", ["libvirt_volume", "libvirt_volume_info"])

@@ -115,4 +115,3 @@ def test_new_private_secret(modules, libvirtd):
         modules.run("libvirt_secret", **name, state="absent")
 
     assert killed_everywhere(modules, "libvirt_secret", forget, arguments, look) == 3
-    forget()

@@ -14,14 +14,6 @@ VALUE = "correct horse battery"
 ISCSI = {"usage": "iscsi", "name": "storage.example.com"}
 
 
-@pytest.fixture(autouse=True)
-def no_secrets_afterwards(modules):
-    yield
-    for secret in modules.run("libvirt_secret_info")["secrets"]:
-        name = {key: secret[key] for key in ("usage", "name")}
-        modules.run("libvirt_secret", **name, state="absent")
-
-
 def stored(libvirtd, uuid: str) -> bytes:
     """The value that libvirt hands out."""
     return base64.b64decode(libvirtd.virsh("secret-get-value", uuid))
@@ -30,12 +22,16 @@ def stored(libvirtd, uuid: str) -> bytes:
 @pytest.mark.parametrize("usage", ["volume", "iscsi", "ceph", "tls", "vtpm"])
 def test_secret_comes_to_be_and_goes(modules, libvirtd, usage):
     name = {"usage": usage, "name": "/srv/a name"}
+    modules.run("libvirt_secret", **name, value=VALUE, check=True)
+    assert modules.run("libvirt_secret_info")["secrets"] == []
     result = modules.converge("libvirt_secret", **name, value=VALUE, description="a & b")
     assert result["actions"] == ["define", "set value"]
     secret = result["secret"]
     assert (secret["usage"], secret["name"]) == (usage, "/srv/a name")
     assert (secret["private"], secret["ephemeral"]) == (False, False)
     assert stored(libvirtd, secret["uuid"]) == VALUE.encode()
+    assert modules.run("libvirt_secret_info")["secrets"] == [secret]
+    assert modules.run("libvirt_secret", **name, state="absent", check=True)["changed"]
     assert modules.run("libvirt_secret_info")["secrets"] == [secret]
     assert modules.converge("libvirt_secret", **name, state="absent")["changed"]
     assert modules.run("libvirt_secret_info")["secrets"] == []
