@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
+from typing import Callable
 
 import pytest
 from modules import ModuleFailed, Modules
@@ -70,14 +74,17 @@ def test_negative_timeout_is_refused(modules):
     modules.refused("libvirt_pool_info", "timeout", timeout=-1)
 
 
-def converges(modules, uri: str, path: str) -> None:
-    """A pool comes to be and goes through a connection."""
+def converges(run: Callable[..., dict], uri: str, path: str) -> None:
+    """A pool comes to be and goes through a connection.
+
+    :param run: runs a module
+    """
     arguments = {"uri": uri, "name": "p", "type": "dir", "target": {"path": path}}
-    assert modules.run("libvirt_pool", **arguments)["changed"]
-    assert not modules.run("libvirt_pool", **arguments)["changed"]
-    pools = modules.run("libvirt_pool_info", uri=uri, name=["p"])["pools"]
+    assert run("libvirt_pool", **arguments)["changed"]
+    assert not run("libvirt_pool", **arguments)["changed"]
+    pools = run("libvirt_pool_info", uri=uri, name=["p"])["pools"]
     assert [pool["state"] for pool in pools] == ["active"]
-    modules.run("libvirt_pool", uri=uri, name="p", state="deleted", delete_data=True)
+    run("libvirt_pool", uri=uri, name="p", state="deleted", delete_data=True)
     assert not os.path.exists(path)
 
 
@@ -85,13 +92,49 @@ def converges(modules, uri: str, path: str) -> None:
     "uri",
     [
         "qemu:///system",
-        "qemu:///session",
         "lxc:///system",
         "qemu+unix:///system?socket=/run/libvirt/libvirt-sock",
     ],
 )
-def test_uri(modules, libvirtd, tmp_path, uri):
-    converges(modules, uri, str(tmp_path / "pool"))
+def test_uri(modules, tmp_path, uri):
+    converges(modules.run, uri, str(tmp_path / "pool"))
+
+
+# Runs a module as a user other than root, who may read and write the test's files all the same:
+# for root, libvirt takes the machine's own daemon even for a session.
+AS_USER = """
+import os, sys
+capability = "+dac_override"
+user = ["--reuid=65534", "--regid=65534", "--clear-groups"]
+capabilities = [f"--inh-caps={capability}", f"--ambient-caps={capability}"]
+os.execvp("setpriv", ["setpriv", *user, *capabilities, sys.executable, "-m", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def home():
+    """A directory of that user, whom pytest keeps out of its own."""
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 65534, 65534)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_uri_of_a_session(modules, libvirtd, home, monkeypatch):
+    """libvirt starts the user's own daemon."""
+    for name in ("RUNTIME_DIR", "CONFIG_HOME", "CACHE_HOME", "DATA_HOME"):
+        monkeypatch.setitem(modules.environment, f"XDG_{name}", str(home / name))
+
+    def run(module: str, **arguments) -> dict:
+        return modules.result(modules.start(module, arguments, "-c", AS_USER))
+
+    converges(run, "qemu:///session", str(home / "pool"))
+    pid = int((home / "RUNTIME_DIR" / "libvirt" / "libvirtd.pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline, "the session's daemon does not end"
+        time.sleep(0.05)
 
 
 # Takes the place of ssh: runs what ssh would have run on the other machine.
@@ -108,7 +151,7 @@ def test_uri_through_ssh(modules, libvirtd, tmp_path):
     ssh.write_text(SSH)
     ssh.chmod(0o755)
     uri = f"qemu+ssh://root@far.example.com/system?command={ssh}"
-    converges(modules, uri, str(tmp_path / "pool"))
+    converges(modules.run, uri, str(tmp_path / "pool"))
 
 
 def test_far_machine_that_does_not_answer_is_told(modules, tmp_path):
@@ -157,7 +200,7 @@ def modules_of_tls(collections, tmp_path):
 
 def test_uri_through_tls(modules_of_tls, tmp_path):
     uri = f"qemu+tls://{ADDRESS}/system?pkipath={tmp_path}"
-    converges(modules_of_tls, uri, str(tmp_path / "pool"))
+    converges(modules_of_tls.run, uri, str(tmp_path / "pool"))
 
 
 def test_server_whose_certificate_is_of_another_name_is_refused(modules_of_tls, tmp_path):

@@ -203,6 +203,20 @@ def test_one_changed_option_is_seen(modules, libvirtd, pair, data):
     assert changed == (printed(modules) != was)
 
 
+@bounded
+@given(pair=of_one_type | st.tuples(pools, pools))
+def test_change_of_xml_is_seen_if_and_only_if_libvirt_sees_one(modules, libvirtd, pair):
+    """From the second definition back to the first, by the XML that libvirt printed of it."""
+    clear(libvirtd)
+    xml, forms = [], []
+    for options in pair:
+        xml.append(modules.run("libvirt_pool", **DEFINED, **options)["pool"]["xml"])
+        forms.append(printed(modules))
+    changed = modules.run("libvirt_pool", **DEFINED, xml=xml[0])["changed"]
+    assert changed == (forms[0] != forms[1])
+    assert printed(modules) == forms[0]
+
+
 def shuffled(node: ET.Element, random) -> ET.Element:
     """The same element with attributes and children in another order, and with blanks."""
     attributes = list(node.attrib.items())

@@ -9,7 +9,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import (
+    argspec,
     pool_meaning,
+    pool_types,
     pool_xml,
 )
 
@@ -148,3 +150,7 @@ def test_names_are_escaped():
     text = ET.tostring(pool_xml.build(name, "dir", {"target": {"path": name}}), encoding="unicode")
     assert ET.fromstring(text).findtext("name") == name
     assert ET.fromstring(text).findtext("target/path") == name
+
+
+def test_each_type_is_known():
+    assert set(pool_types.TYPES) == set(argspec.POOL_TYPES)
