@@ -94,7 +94,8 @@ class _PoolPlan:
         pool_checks.require_unclaimed(self.client, self.name, self.definition.wanted)
         only_defined = self.options["build"] == "never" and not self.to_be_active
         if self.client.local and not only_defined:
-            taken = bool(self.definition.devices()) and self._group_exists()
+            # ZFS itself refuses devices that are not empty.
+            taken = self.definition.kind == "zfs" or self._group_exists()
             pool_checks.require_usable(self.definition, self.found, self.options, taken)
 
     # What is done
@@ -102,7 +103,7 @@ class _PoolPlan:
     def _add_new(self) -> None:
         if not self.to_be_active:
             self._add("define", self._define, lambda: self.client.undefine_pool(self.name))
-            if self._build_mode() != "none":
+            if self._build_mode() != "none" and self.definition.type.builds != "group":
                 self._add("build", self._build, quiet=True)
             return
         self._add("create", self._create, self._destroy)
@@ -141,7 +142,7 @@ class _PoolPlan:
 
     def _group_exists(self) -> bool:
         """Whether what a build would make of the devices, a volume group, is there already."""
-        if self.definition.kind != "logical":
+        if self.definition.kind != "logical" or not self.definition.devices():
             return False
         return self.definition.text("source/name") in self.client.volume_groups()
 

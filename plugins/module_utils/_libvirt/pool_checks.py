@@ -23,8 +23,8 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_de
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import (
     NO_FORMAT,
-    TYPES,
     PoolType,
+    type_of,
 )
 
 FORMAT = "source/format/@type"
@@ -36,7 +36,7 @@ _REMOTE = ("source/host", "source/device", "source/dir/@path", "source/name")
 
 def require_known_format(options: dict[str, Any], kind: str) -> None:
     """Refuse a format that a pool of this type cannot have, with those that it can."""
-    known, stated = TYPES[kind].formats, (options["source"] or {}).get("format")
+    known, stated = type_of(kind).formats, (options["source"] or {}).get("format")
     if stated and known and stated not in known:
         raise Refused(
             f"source.format={stated!r} is none that a pool of type {kind} can have. "
@@ -91,7 +91,7 @@ def _claims(client: Client, meaning: pool_meaning.Meaning) -> set[str]:
 def _target(client: Client, meaning: pool_meaning.Meaning) -> set[str]:
     """The target's path; many pools may have their device nodes in one directory."""
     path = str(meaning.get("target/path", "/dev/"))
-    own = TYPES[str(meaning["type"])].builds == "group"
+    own = type_of(str(meaning["type"])).builds == "group"
     if f"{path}/".startswith("/dev/") and not own:
         return set()
     return {os.path.realpath(path) if client.local else path}
@@ -144,7 +144,7 @@ def _require_carried(
     """Refuse a device with something else on it than the pool's format."""
     if known.builds == "format" and carried == wanted:
         return
-    if kind == "fs" and wanted in NO_FORMAT and carried not in TYPES["disk"].formats:
+    if kind == "fs" and wanted in NO_FORMAT and carried not in type_of("disk").formats:
         return
     another = "another format" if wanted in NO_FORMAT or carried == wanted else wanted
     raise Refused(

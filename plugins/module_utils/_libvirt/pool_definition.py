@@ -22,8 +22,8 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Pool,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import (
-    TYPES,
     PoolType,
+    type_of,
 )
 
 
@@ -52,7 +52,7 @@ class Definition:
     @property
     def type(self) -> PoolType:
         """What is special about pools of this type."""
-        return TYPES[self.kind]
+        return type_of(self.kind)
 
     @property
     def xml(self) -> str:
@@ -102,7 +102,7 @@ def compare(client: Client, options: dict[str, Any], found: Pool | None) -> Defi
 
 def _counted_permissions(options: dict[str, Any], wanted: pool_meaning.Meaning) -> set[str]:
     """The permissions that are stated and that a build can bring about."""
-    known = TYPES[str(wanted["type"])]
+    known = type_of(str(wanted["type"]))
     told_by_directory = known.on_directory and options["state"] == "active"
     if not known.own_permissions or (told_by_directory and options["build"] == "never"):
         return set()
@@ -140,7 +140,7 @@ def _wanted(client: Client, options: dict[str, Any], stored: ET.Element | None) 
 
 def _complete(kind: str, options: dict[str, Any], root: ET.Element) -> None:
     """Refuse a new definition that lacks something, and add what has a default."""
-    known = TYPES[kind]
+    known = type_of(kind)
     for need in known.needs:
         group, option = need.split(".")
         value = (options[group] or {}).get(option)

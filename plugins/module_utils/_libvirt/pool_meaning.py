@@ -14,8 +14,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     pool_xml,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import (
-    TYPES,
-    PoolType,
+    type_of,
 )
 
 Value = Union[str, tuple]
@@ -55,7 +54,7 @@ def of_definition(root: ET.Element) -> Meaning:
 def stated(root: ET.Element) -> Meaning:
     """What a definition says, complete or not, as it stands."""
     said: Meaning = {"type": root.get("type", "")}
-    known = TYPES.get(root.get("type", ""), PoolType())
+    known = type_of(root.get("type", ""))
     for child in root:
         if not child.tag.startswith("{"):
             _collect(child, child.tag, said)

@@ -18,7 +18,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Pool,
     Volume,
 )
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import TYPES
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import type_of
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
 
 # How to make what a pool needs to start, where that can be done without loss.
@@ -65,7 +65,7 @@ def _deletion(
 ) -> Plan:
     """Delete volumes, what is under the pool, and its definition."""
     steps = []
-    known = TYPES[before["type"]]
+    known = type_of(before["type"])
     if not known.deletes_volumes:
         raise Refused(
             f"The volumes of pool {pool.name!r} are devices that others provide; libvirt cannot "

@@ -97,3 +97,8 @@ TYPES = {
         needs=("source.name", "target.path"), builds="directory", own_permissions=False
     ),
 }
+
+
+def type_of(kind: str) -> PoolType:
+    """What is known of a type; nothing of one that a later libvirt may bring."""
+    return TYPES.get(kind, PoolType())
