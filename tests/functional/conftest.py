@@ -44,7 +44,7 @@ def libvirtd(_daemon: PrivateLibvirtd) -> Iterator[PrivateLibvirtd]:
     for domain in _daemon.virsh("list", "--all", "--name").split():
         _daemon.run("virsh", "destroy", domain, check=False)
         _daemon.run("virsh", "undefine", domain, check=False)
-    for pool in _daemon.virsh("pool-list", "--all", "--name").split():
+    for pool in _daemon.virsh("pool-list", "--all", "--uuid").split():
         _daemon.run("virsh", "pool-destroy", pool, check=False)
         _daemon.run("virsh", "pool-undefine", pool, check=False)
     for line in _daemon.virsh("secret-list").splitlines():

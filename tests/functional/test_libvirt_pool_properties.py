@@ -247,21 +247,32 @@ def test_xml_in_other_words_is_no_change(modules, libvirtd, kind, random):
     assert not result["changed"], (xml, result["diff"])
 
 
+# Anything but text in the place of a dictionary, and lone surrogates, ansible-core itself fails on,
+# before the module has a say.
 junk = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
     max_leaves=8,
 )
-KEYS = ("type", "source", "target", "features", "mount_options", "rbd_options", "xml", "name")
-SOURCE_KEYS = ("hosts", "dir", "devices", "name", "adapter", "format", "initiator", "auth")
+scalars = junk | st.none() | st.booleans() | st.integers() | st.floats()
+nonsense = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("source", "target", "features", "rbd_options"), junk),
+        **dict.fromkeys(("type", "name", "mount_options", "xml", "autostart"), scalars),
+    },
+)
+nonsensical_source = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(("hosts", "adapter", "auth"), junk),
+        **dict.fromkeys(("dir", "devices", "name", "format", "initiator"), scalars),
+    },
+)
 
 
 @bounded
-@given(
-    options=st.dictionaries(st.sampled_from(KEYS), junk, max_size=4),
-    source=st.dictionaries(st.sampled_from(SOURCE_KEYS), junk, max_size=3),
-    valid=pools,
-)
+@given(options=nonsense, source=nonsensical_source, valid=pools)
 def test_nonsense_is_refused_without_a_traceback(modules, libvirtd, options, source, valid):
     """Or taken, where it makes sense after all; the module's output is JSON in any case."""
     clear(libvirtd)
@@ -279,7 +290,7 @@ def test_nonsense_is_refused_without_a_traceback(modules, libvirtd, options, sou
     kind=st.sampled_from(sorted(XML)),
     at=st.integers(0, 400),
     length=st.integers(0, 30),
-    text=st.text(max_size=10) | st.sampled_from(["\0", "\ud800", "<!DOCTYPE a>", "&x;", "]]>"]),
+    text=st.text(max_size=10) | st.sampled_from(["\0", "\x1b", "<!DOCTYPE a>", "&x;", "]]>"]),
 )
 def test_broken_xml_is_refused_without_a_traceback(modules, libvirtd, kind, at, length, text):
     clear(libvirtd)
