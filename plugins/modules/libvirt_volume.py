@@ -266,10 +266,11 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={**LIBVIRT_ARGUMENTS, **VOLUME_ARGUMENTS},
-        mutually_exclusive=[("clone", "backing")],
+        mutually_exclusive=[("clone", "backing", "upload")],
         supports_check_mode=True,
     )
-    run.ensure(module, lambda client: volume.plan(client, module.params))
+    findings = volume.Findings()
+    run.ensure(module, lambda client: volume.plan(client, module.params, findings))
 
 
 if __name__ == "__main__":

@@ -142,12 +142,8 @@ def main() -> None:
         argument_spec={**LIBVIRT_ARGUMENTS, **VOLUME_INFO_ARGUMENTS},
         supports_check_mode=True,
     )
-    run.report(
-        module,
-        lambda client: {
-            "volumes": info.volumes(client, module.params["pool"], module.params["name"])
-        },
-    )
+    filters = [module.params[name] for name in ("pool", "name", "format", "path")]
+    run.report(module, lambda client: {"volumes": info.volumes(client, *filters)})
 
 
 if __name__ == "__main__":

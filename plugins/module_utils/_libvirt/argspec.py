@@ -154,6 +154,70 @@ VOLUME_ARGUMENTS: dict[str, dict[str, Any]] = {
         "required_one_of": [("name", "path")],
         "required_together": [("pool", "name")],
     },
+    "upload": {
+        "type": "dict",
+        "options": {
+            "src": {"type": "path", "required": True},
+            "replace": {
+                "type": "str",
+                "choices": ["never", "unused", "stopped"],
+                "default": "unused",
+            },
+            "in_place": {"type": "bool", "default": False},
+        },
+    },
+    "download": {
+        "type": "dict",
+        "options": {
+            "dest": {"type": "path", "required": True},
+            "force": {"type": "bool", "default": True},
+        },
+    },
+    "wipe": {
+        "type": "str",
+        "choices": [
+            "zero",
+            "nnsa",
+            "dod",
+            "bsi",
+            "gutmann",
+            "schneier",
+            "pfitzner7",
+            "pfitzner33",
+            "random",
+            "trim",
+        ],
+    },
+    "encryption": {
+        "type": "dict",
+        "options": {
+            "format": {"type": "str", "choices": ["luks"], "default": "luks"},
+            "secret": {
+                "type": "dict",
+                "required": True,
+                "no_log": False,
+                "options": {"usage": {"type": "str"}, "uuid": {"type": "str"}},
+                "mutually_exclusive": [("usage", "uuid")],
+                "required_one_of": [("usage", "uuid")],
+            },
+            "cipher": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "size": {"type": "int", "required": True},
+                    "mode": {"type": "str"},
+                    "hash": {"type": "str"},
+                },
+            },
+            "ivgen": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "hash": {"type": "str"},
+                },
+            },
+        },
+    },
     "permissions": _PERMISSIONS,
     "allow_shrink": {"type": "bool", "default": False},
 }
@@ -170,6 +234,8 @@ POOL_INFO_ARGUMENTS: dict[str, dict[str, Any]] = {
 VOLUME_INFO_ARGUMENTS: dict[str, dict[str, Any]] = {
     "pool": {"type": "str"},
     "name": {"type": "str"},
+    "format": {"type": "str"},
+    "path": {"type": "path"},
 }
 
 SECRET_USAGES = ("volume", "iscsi", "ceph", "tls", "vtpm")

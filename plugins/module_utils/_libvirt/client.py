@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
@@ -21,6 +22,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     OperationFailed,
     Unreachable,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import stream
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.connection import connect
 
 try:
@@ -76,13 +78,26 @@ class Pool:
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume of an active pool, with its XML."""
+    """A volume of an active pool, with its XML, which tells the rest: one call a volume."""
 
     pool: str
     name: str
-    key: str
-    path: str
     xml: str
+
+    @cached_property
+    def root(self) -> ET.Element:
+        """The XML, parsed."""
+        return ET.fromstring(self.xml)
+
+    @property
+    def key(self) -> str:
+        """What identifies the volume for libvirt."""
+        return self.root.findtext("key", "")
+
+    @property
+    def path(self) -> str:
+        """Path of the file or device, or what takes its place."""
+        return self.root.findtext("target/path", "")
 
 
 @dataclass(frozen=True)
@@ -159,6 +174,12 @@ class Client:
         return not urlsplit(self.uri).hostname
 
     # Pools
+
+    def active_pool_names(self) -> list[str]:
+        """The names of the active pools: one call for all."""
+        with _doing("list the storage pools"):
+            flag = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+            return sorted(pool.name() for pool in self._connection.listAllStoragePools(flag))
 
     def pools(self) -> list[Pool]:
         """All pools, by name."""
@@ -245,6 +266,11 @@ class Client:
         records = (self._volume_record(pool, volume) for volume in found)
         return sorted((volume for volume in records if volume), key=lambda volume: volume.name)
 
+    def volume_names(self, pool: str) -> list[str]:
+        """The names of the volumes of an active pool: one call for all."""
+        with _doing(f"list the volumes of pool {pool!r}"):
+            return sorted(volume.name() for volume in self._pool(pool).listAllVolumes(0))
+
     def find_volume(self, pool: str, name: str) -> Volume | None:
         """A volume of an active pool by its name, or None."""
         handle = self._find_volume(pool, name)
@@ -261,6 +287,21 @@ class Client:
                 return None
             raise
         return self._volume_record(pool, handle)
+
+    def has_volume_secret(self, uuid: str | None, usage: str | None) -> bool:
+        """Whether the passphrase of an encrypted volume is known, by either of its names."""
+        try:
+            with _doing("look up a secret"):
+                if uuid:
+                    self._connection.secretLookupByUUIDString(uuid)
+                else:
+                    kind = libvirt.VIR_SECRET_USAGE_TYPE_VOLUME
+                    self._connection.secretLookupByUsage(kind, usage)
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
+                return False
+            raise
+        return True
 
     def create_volume(self, pool: str, name: str, xml: str) -> None:
         """Make an empty or copy-on-write volume."""
@@ -284,6 +325,44 @@ class Client:
         """Remove a volume and its data."""
         with _doing(f"delete volume {name!r} of pool {pool!r}"):
             self._volume(pool, name).delete(0)
+
+    def wipe_volume(self, pool: str, name: str, algorithm: str) -> None:
+        """Overwrite a volume; ``algorithm`` as in VIR_STORAGE_VOL_WIPE_ALG, in lower case."""
+        number = getattr(libvirt, f"VIR_STORAGE_VOL_WIPE_ALG_{algorithm.upper()}")
+        with _doing(f"wipe volume {name!r} of pool {pool!r} with algorithm {algorithm}"):
+            self._volume(pool, name).wipePattern(number, 0)
+
+    # Streams
+
+    def upload(self, volume: Volume, file: int, length: int) -> None:
+        """Overwrite the beginning of a volume with that of a file (a descriptor); in bytes.
+
+        :raises OperationFailed: also if the file cannot be read any more
+        """
+        what = f"upload to volume {volume.name!r} of pool {volume.pool!r}"
+        with _doing(what), self._streaming() as channel:
+            handle = self._volume(volume.pool, volume.name)
+            handle.upload(channel, 0, length, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+            stream.send(channel, file, length)
+
+    def download(self, volume: Volume, sink: stream.Sink, length: int) -> None:
+        """Hand so many bytes of a volume to a sink; all of them where ``length`` is 0."""
+        what = f"download volume {volume.name!r} of pool {volume.pool!r}"
+        with _doing(what), self._streaming() as channel:
+            handle = self._volume(volume.pool, volume.name)
+            handle.download(channel, 0, length, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)
+            stream.receive(channel, sink)
+
+    @contextmanager
+    def _streaming(self) -> Iterator[libvirt.virStream]:
+        """A blocking stream, given up if anything goes wrong."""
+        channel = self._connection.newStream(0)
+        try:
+            yield channel
+        except BaseException:
+            with suppress(libvirt.libvirtError):
+                channel.abort()
+            raise
 
     # Domains
 
@@ -393,7 +472,7 @@ class Client:
         name = handle.name()
         try:
             with _doing(f"read volume {name!r} of pool {pool!r}"):
-                return Volume(pool, name, handle.key(), handle.path(), handle.XMLDesc(0))
+                return Volume(pool, name, handle.XMLDesc(0))
         except OperationFailed as error:
             if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
                 return None

@@ -36,7 +36,7 @@ def pool(found: Pool) -> dict[str, Any]:
 
 def volume(found: Volume) -> dict[str, Any]:
     """A volume; ``backing`` and ``physical`` are None where it has none."""
-    root = ET.fromstring(found.xml)
+    root = found.root
     return {
         "pool": found.pool,
         "name": found.name,
@@ -48,6 +48,7 @@ def volume(found: Volume) -> dict[str, Any]:
         "allocation": _size(root, "allocation"),
         "physical": _size(root, "physical") if root.find("physical") is not None else None,
         "backing": backing(root),
+        "encryption": _attribute(root, "target/encryption", "format"),
         "permissions": pool_options.permissions(root),
         "xml": found.xml,
     }
@@ -61,9 +62,15 @@ def backing(root: ET.Element) -> dict[str, Any] | None:
     return {"path": path, "format": _attribute(root, "backingStore/format")}
 
 
-def _attribute(root: ET.Element, path: str) -> str | None:
+def volume_view(described: dict[str, Any]) -> dict[str, Any]:
+    """What a diff shows of a volume that ``volume`` described."""
+    shown = ("pool", "name", "capacity", "format", "backing", "encryption", "permissions")
+    return {"state": "present", **{key: described[key] for key in shown}}
+
+
+def _attribute(root: ET.Element, path: str, name: str = "type") -> str | None:
     node = root.find(path)
-    return None if node is None else node.get("type")
+    return None if node is None else node.get(name)
 
 
 def _size(root: ET.Element, tag: str) -> int:
