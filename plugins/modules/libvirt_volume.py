@@ -145,10 +145,10 @@ options:
         default: unused
       in_place:
         description:
-          - Consent to overwrite a volume that exists where it lies, in a pool whose files cannot be
-            renamed from here. A failure half-way leaves it half overwritten; the next run goes on.
+          - Consent to overwrite a volume that exists where it lies, in a pool that is not made of
+            files. A failure half-way leaves it half overwritten; the next run goes on.
           - Needed in pools whose volumes libvirt cannot copy, such as those of type C(disk) or
-            C(iscsi). In the others it saves the space and time of a second copy.
+            C(iscsi). In one of type C(logical) it saves the space and time of a second copy.
         type: bool
         default: false
   download:
@@ -188,6 +188,8 @@ options:
       - Makes a new volume of format V(raw) or V(qcow2) encrypted, with the passphrase of a secret
         that libvirt knows.
       - A volume that exists and is not encrypted is refused. Its cipher is not compared.
+      - libvirt forgets which secret belongs to a volume when it refreshes the pool, and cannot
+        resize it any more then.
     type: dict
     suboptions:
       format:

@@ -18,7 +18,7 @@ from typing import Any
 from module_server import PACKAGE
 from private_libvirtd import PrivateLibvirtd
 
-_PATIENCE = 60
+_PATIENCE = 180
 
 
 class ModuleFailed(AssertionError):

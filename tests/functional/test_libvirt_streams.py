@@ -47,7 +47,8 @@ def fill(path: Path, seed: int, length: int, data: list[tuple[int, int]]) -> Pat
         file.truncate(length)
         for offset, size in data:
             file.seek(offset)
-            file.write(noise.randbytes(size))
+            for start in range(0, size, MIB):
+                file.write(noise.randbytes(min(MIB, size - start)))
     return path
 
 
@@ -223,7 +224,7 @@ def test_upload_that_fails_leaves_what_was(modules, device, source, tmp_path, wh
                 "libvirt_volume", pool="small", name=name, upload={"src": str(large)}, **uri
             )
         modules.run("libvirt_pool", name="small", refresh=True)
-        assert [v["name"] for v in modules.everything()[0]["volumes"]] == ["old"]
+        assert sorted(os.listdir(mount)) == ["lost+found", "old"]
     assert modules.everything()[0]["volumes"] == was[0]["volumes"]
     assert digest(mount / "old") == digest(source)
 
@@ -336,8 +337,7 @@ def test_wiped_image_would_be_none(modules, pool):
     modules.converge("libvirt_volume", state="absent", **arguments)
 
 
-@pytest.mark.parametrize("secret", ["usage", "uuid"])
-@pytest.mark.parametrize("image_format", ["raw", "qcow2"])
+@pytest.mark.parametrize(("secret", "image_format"), [("usage", "raw"), ("uuid", "qcow2")])
 def test_encrypted_volume(modules, libvirtd, pool, folder, tmp_path, secret, image_format):
     uuid = "3c1fd1d2-6a30-4ab2-8f0f-3c5ab0a3c8a1"
     arguments = {"pool": pool, "name": "v", "capacity": "8MiB", "format": image_format}

@@ -334,16 +334,16 @@ class Client:
 
     # Streams
 
-    def upload(self, volume: Volume, file: int, length: int) -> None:
-        """Overwrite the beginning of a volume with that of a file (a descriptor); in bytes.
+    def upload(self, volume: Volume, file: int, length: int, total: int) -> None:
+        """Overwrite a volume with so many bytes of a file (a descriptor), then zeros to a total.
 
         :raises OperationFailed: also if the file cannot be read any more
         """
         what = f"upload to volume {volume.name!r} of pool {volume.pool!r}"
         with _doing(what), self._streaming() as channel:
             handle = self._volume(volume.pool, volume.name)
-            handle.upload(channel, 0, length, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
-            stream.send(channel, file, length)
+            handle.upload(channel, 0, total, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+            stream.send(channel, file, length, total)
 
     def download(self, volume: Volume, sink: stream.Sink, length: int) -> None:
         """Hand so many bytes of a volume to a sink; all of them where ``length`` is 0."""

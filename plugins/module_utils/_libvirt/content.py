@@ -159,10 +159,10 @@ def is_file(client: Client, volume: Volume, path: str) -> bool:
         return _none_differs(client, volume, comparison, 0) and comparison.offset == length
 
 
-def send(client: Client, volume: Volume, path: str, length: int) -> None:
-    """Overwrite the beginning of a volume with a file."""
+def send(client: Client, volume: Volume, path: str, length: int, total: int) -> None:
+    """Overwrite a volume with so many bytes of a file, then zeros up to a total."""
     with _opened(path) as file:
-        client.upload(volume, file, length)
+        client.upload(volume, file, length, total)
 
 
 def fetch(client: Client, volume: Volume, path: str) -> None:

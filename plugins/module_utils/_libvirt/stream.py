@@ -59,8 +59,10 @@ def extents(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
             start = end
 
 
-def send(stream: Any, file: int, length: int) -> None:
-    """Send the first bytes of a file, and finish the stream.
+def send(stream: Any, file: int, length: int, total: int) -> None:
+    """Send the first bytes of a file, zeros up to a total, and finish the stream.
+
+    A hole makes the daemon cut the volume there, so that the end has to be told, too.
 
     :param stream: a virStream that a sparse upload has been begun on
     :raises OperationFailed: if the file turns out to be shorter
@@ -75,6 +77,8 @@ def send(stream: Any, file: int, length: int) -> None:
                 raise OperationFailed("The file became shorter while it was read.")
             stream.send(chunk)
             start += len(chunk)
+    if total > length:
+        stream.sendHole(total - length)
     stream.finish()
 
 

@@ -169,6 +169,11 @@ class Change:
                 f"Volume {name!r} cannot be resized {change}: libvirt does not resize the volumes "
                 f"of a pool of type {volume_kinds.kind(self.pool)}."
             )
+        if self.now["encryption"] and self.found.root.find("target/encryption/secret") is None:
+            raise Refused(
+                f"Volume {name!r} cannot be resized {change}: it is encrypted, and libvirt forgets "
+                "with which secret when it refreshes the pool. Resize it with qemu-img."
+            )
         running = usage.domain_users(self.client, self.found, running_only=True)
         if running:
             raise Refused(

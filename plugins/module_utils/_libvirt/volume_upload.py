@@ -122,10 +122,14 @@ class Upload:
     def _refresh(self) -> Step:
         return Step("refresh", lambda: self._client.refresh_pool(self._pool.name), quiet=True)
 
+    @property
+    def _size(self) -> int:
+        """Bytes of the volume's file or device as it is made."""
+        return self.capacity if self._plain or not self._is_file else self.image.length
+
     def _xml(self, name: str, permissions: dict[str, Any] | None) -> str:
-        size = self.capacity if self._plain else self.image.length
         image_format = "raw" if self._is_file else None
-        return volume_xml.build(name, size, 0, image_format, permissions)
+        return volume_xml.build(name, self._size, 0, image_format, permissions)
 
     def _fill(self, name: str, permissions: dict[str, Any] | None) -> None:
         self._client.create_volume(self._pool.name, name, self._xml(name, permissions))
@@ -134,7 +138,9 @@ class Upload:
     def _send(self, volume: Volume | None) -> None:
         if not volume:
             raise OperationFailed("The volume was removed while it was uploaded.", busy=True)
-        content.send(self._client, volume, self.image.path, self.image.length)
+        length = self.image.length
+        total = self._size if self._is_file else length
+        content.send(self._client, volume, self.image.path, length, total)
 
     def _make_in_place(self, permissions: dict[str, Any] | None) -> None:
         """Under its own name; removed again if that fails."""
@@ -173,7 +179,7 @@ class Upload:
         permissions = self._kept_permissions(found)
         if volume_part.renames(self._client, self._pool):
             return [self._by_renaming(permissions, replace=True), self._refresh()]
-        if self._options["upload"]["in_place"]:
+        if self._options["upload"]["in_place"] and not self._is_file:
             return [Step("upload", lambda: self._overwrite(found))]
         if volume_kinds.kind(self._pool) in volume_kinds.COPYING_POOLS:
             return [Step("upload", lambda: self._by_copying(found, permissions))]
