@@ -84,7 +84,7 @@ class Host:
         """Run virsh."""
         return self.run("virsh", "--quiet", *arguments)
 
-    def module(self, name: str, **arguments: object) -> Cost:
+    def module(self, name: str, /, **arguments: object) -> Cost:
         """Run a module in an interpreter of its own, as it is run on a target."""
         path = self.folder / "arguments.json"
         path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))

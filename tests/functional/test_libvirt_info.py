@@ -112,9 +112,16 @@ def test_inactive_pool_shows_no_volumes(modules, two_pools):
         ({"name": "x"}, ["a/x", "b/x"]),
         ({"pool": "b", "name": "y"}, ["b/y"]),
         ({"pool": "b", "name": "none"}, []),
+        ({"format": "qcow2"}, ["a/x", "a/y", "b/x", "b/y"]),
+        ({"format": "raw"}, []),
+        ({"name": "x", "format": "qcow2", "pool": "a"}, ["a/x"]),
+        ({"path": "{folder}/a/y"}, ["a/y"]),
+        ({"path": "{folder}/a/y", "pool": "b"}, []),
+        ({"path": "{folder}/none"}, []),
     ],
 )
-def test_volumes(modules, two_pools, arguments, found):
+def test_volumes(modules, two_pools, arguments, found, tmp_path):
+    arguments = {key: value.format(folder=tmp_path) for key, value in arguments.items()}
     volumes = modules.run("libvirt_volume_info", **arguments)["volumes"]
     assert [f"{volume['pool']}/{volume['name']}" for volume in volumes] == found
 
