@@ -54,7 +54,8 @@ options:
         must be the image's own.
       - A volume that exists is resized. Less than it has needs O(allow_shrink). Not while a
         running domain has it. Only volumes that are files can be resized.
-      - Most formats round it up to the next 512 bytes. That is no difference.
+      - Formats round it up, most of them to the next KiB, V(vpc) to the next cylinder. That is no
+        difference.
     type: str
   allocation:
     description:

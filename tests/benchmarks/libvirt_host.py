@@ -54,6 +54,7 @@ class Host:
             "PYTHONPATH": str(folder / "collections"),
             "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
             "ANSIBLE_HOME": str(folder / "ansible"),
+            "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
         }
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -13,7 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
-from modules import ModuleFailed
+from modules import ModuleFailed, Modules
+from private_libvirtd import PrivateLibvirtd
 
 MIB = 1024**2
 # A URI with a host's name: the modules take the daemon's files for those of another machine.
@@ -415,3 +417,47 @@ def test_two_uploads_at_once(modules, pool, folder, source, other, tmp_path, exi
     assert digest(folder / "v") in (digest(source), digest(other))
     modules.converge("libvirt_volume", upload={"src": str(source)}, **arguments)
     assert os.listdir(folder) == ["v"]
+
+
+@pytest.fixture
+def another_libvirtd(tmp_path, collections):
+    """Makes a libvirtd of its own and the modules for it."""
+    with contextlib.ExitStack() as started:
+
+        def make(number: int) -> tuple[PrivateLibvirtd, Modules]:
+            folders = [tmp_path / f"{kind}{number}" for kind in ("daemon", "modules")]
+            for each in folders:
+                each.mkdir()
+            daemon = PrivateLibvirtd(folders[0])
+            daemon.start()
+            started.callback(daemon.stop)
+            modules = Modules(daemon, collections, folders[1])
+            started.callback(modules.close)
+            return daemon, modules
+
+        yield make
+
+
+@pytest.mark.parametrize("kind", ["clone", "upload"])
+def test_libvirtd_that_dies_leaves_no_half_volume(another_libvirtd, folder, tmp_path, kind):
+    """It is killed when the first bytes of the new volume are there."""
+    folder.mkdir()
+    origin = fill(folder / "origin", 4, 300 * MIB, [(0, 300 * MIB)])
+    target = {"name": "pool", "type": "dir", "target": {"path": str(folder)}}
+    source = {"clone": {"pool": "pool", "name": "origin"}, "upload": {"src": str(origin)}}
+    wanted = {"pool": "pool", "name": "v", kind: source[kind]}
+    daemon, modules = another_libvirtd(1)
+    modules.run("libvirt_pool", **target)
+    run = modules.start("libvirt_volume", wanted)
+    while not any(path.stat().st_blocks > 8192 for path in folder.iterdir() if path != origin):
+        assert run.poll() is None, "it was faster than the test"
+        time.sleep(0.01)
+    daemon.kill()
+    with pytest.raises(ModuleFailed, match="The connection to libvirt broke"):
+        modules.result(run)
+    assert not (folder / "v").exists()
+    _, modules = another_libvirtd(2)
+    modules.run("libvirt_pool", **target)
+    modules.converge("libvirt_volume", **wanted)
+    assert digest(folder / "v") == digest(origin)
+    assert sorted(os.listdir(folder)) == ["origin", "v"]

@@ -55,9 +55,10 @@ class Change:
         self.options = options
         self.pool = pool
         self.is_file = volume_kinds.kind(pool) in volume_kinds.FILE_POOLS
-        self.grain = volume_kinds.SECTOR if self.is_file else partition.grain(pool)
         self.found = found
         self.now = describe.volume(found)
+        grain = volume_kinds.grain(self.now["format"])
+        self.grain = grain if self.is_file else partition.grain(pool)
         self.upload = upload
         self.zero = zero
         self.before = describe.volume_view(self.now)

@@ -9,7 +9,10 @@ import xml.etree.ElementTree as ET
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import Pool
 
-SECTOR = 512
+# Bytes that an image may be larger than asked for: libvirt asks qemu-img for whole KiB, and vpc
+# counts in cylinders of up to 16 heads and 255 sectors.
+_GRAIN = 1024
+_GRAINS = {"raw": 512, "vpc": 16 * 255 * 512}
 # Pools whose volumes are files, which libvirt can resize.
 FILE_POOLS = ("dir", "fs", "netfs", "vstorage")
 # Pools in which libvirt makes a volume of any name, with the content of another one.
@@ -18,6 +21,11 @@ COPYING_POOLS = (*FILE_POOLS, "logical")
 CREATABLE = ("raw", "qcow2", "qcow", "qed", "vdi", "vmdk", "vpc", "ploop", "dir")
 # Formats whose header can name a backing file.
 LAYERED = ("qcow2", "qcow", "qed", "vmdk")
+
+
+def grain(image_format: str) -> int:
+    """The bytes by which two capacities of an image differ at least, if they do."""
+    return _GRAINS.get(image_format, _GRAIN)
 
 
 def kind(pool: Pool) -> str:

@@ -84,7 +84,8 @@ class Upload:
         if self._options["capacity"] is None:
             return own
         stated = parse_size(self._options["capacity"])
-        if stated < own - volume_kinds.SECTOR + 1 or (stated < own and self._plain):
+        grain = 1 if self._plain else volume_kinds.grain(self.image.format)
+        if own - stated >= grain:
             raise Refused(
                 f"capacity={self._options['capacity']} is less than the {format_size(own)} of "
                 f"{self.image.path}."
