@@ -40,8 +40,9 @@ def main(path: str) -> None:
     for module in _MODULES:
         importlib.import_module(f"{PACKAGE}.{module}")
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(f"{path}.new")
     listener.listen()
+    os.rename(f"{path}.new", path)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection = listener.accept()[0]

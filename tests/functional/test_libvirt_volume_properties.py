@@ -88,10 +88,7 @@ def test_volume_comes_back_as_it_was_defined(modules, pool, name, size, image_fo
             again = modules.run("libvirt_volume", check=check, capacity=capacity, **arguments)
             assert not again["changed"], again
         found = modules.run("libvirt_volume_info", pool=pool, name=name)["volumes"][0]
-        assert 0 <= found["capacity"] - size[0] * UNITS[size[1]] < 512 or image_format in (
-            "vmdk",
-            "vdi",
-        )
+        assert 0 <= found["capacity"] - size[0] * UNITS[size[1]] < KIB
         larger = f"{found['capacity'] + 64 * KIB}"
         if image_format in ("raw", "qcow2"):
             change = modules.run("libvirt_volume", check=True, capacity=larger, **arguments)

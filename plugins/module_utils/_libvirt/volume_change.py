@@ -71,13 +71,9 @@ class Change:
             self._replace()
         else:
             self._adjust()
-        if volume_part.leftovers(self.client, self.pool, self.found.name):
-            self.steps.append(Step("clean up", self._clean_up, quiet=True))
+        self.steps += volume_part.clean_up(self.client, self.pool, self.found.name)
         warnings = self.upload.warnings if self.upload else []
         return Plan(self.before, self.after, self.steps, {"volume": self.now}, warnings)
-
-    def _clean_up(self) -> None:
-        volume_part.remove_abandoned(self.client, self.pool, self.found.name)
 
     def _replace(self) -> None:
         """Give the volume another content, and with it size and format."""

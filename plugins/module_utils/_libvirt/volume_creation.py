@@ -109,17 +109,18 @@ class Creation:
         return Plan(before, self._after(), self._steps(), {"volume": None}, self._warnings())
 
     def _steps(self) -> list[Step]:
+        clean_up = volume_part.clean_up(self.client, self.found_pool, self.name)
         if self.upload:
-            return self.upload.creation()
+            return [*self.upload.creation(), *clean_up]
         if not self.origin:
             steps = [Step("create", self._create)]
             if self.options["wipe"] and not self.is_file:
                 steps.append(Step("wipe", self._wipe))
-            return steps
+            return [*steps, *clean_up]
         if not volume_part.renames(self.client, self.found_pool):
-            return [Step("clone", lambda: self._clone(self.name))]
+            return [Step("clone", lambda: self._clone(self.name)), *clean_up]
         refresh = Step("refresh", lambda: self.client.refresh_pool(self.pool), quiet=True)
-        return [Step("clone", self._clone_and_rename), refresh]
+        return [Step("clone", self._clone_and_rename), refresh, *clean_up]
 
     def _warnings(self) -> list[str]:
         if self.upload:

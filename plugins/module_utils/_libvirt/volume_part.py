@@ -25,6 +25,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Pool,
     Volume,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Step
 
 # A part that nobody has written to for so many seconds belongs to a run that has died.
 _ABANDONED_AFTER = 3600
@@ -46,17 +47,24 @@ def unknown_file(client: Client, pool: Pool, name: str) -> bool:
     )
 
 
-def leftovers(client: Client, pool: Pool, name: str) -> list[str]:
+def _leftovers(client: Client, pool: Pool, name: str) -> list[str]:
     """The parts of a volume that are there: of runs that died, or that are at work."""
     return [other for other in client.volume_names(pool.name) if other.startswith(_prefix(name))]
 
 
-def remove_abandoned(client: Client, pool: Pool, name: str) -> None:
+def clean_up(client: Client, pool: Pool, name: str) -> list[Step]:
+    """The step that removes what runs that died have left, where there is anything."""
+    if not _leftovers(client, pool, name):
+        return []
+    return [Step("clean up", lambda: _remove_abandoned(client, pool, name), quiet=True)]
+
+
+def _remove_abandoned(client: Client, pool: Pool, name: str) -> None:
     """Remove what runs that died have left of a volume's parts.
 
     On this machine a run at work holds a lock; elsewhere it is known by what it writes.
     """
-    parts = leftovers(client, pool, name)
+    parts = _leftovers(client, pool, name)
     if not renames(client, pool):
         _remove(client, pool, [part for part in parts if _abandoned(client, pool, part)])
         return
