@@ -118,7 +118,9 @@ options:
         controller, delegate the task to it and name the host in O(uri), for example
         V(qemu+ssh://root@kvm1/system).
       - The file is sent as it is, without its holes, through a stream of the libvirt connection,
-        and becomes a volume of the format that it has. Memory does not grow with its size.
+        and becomes a volume of the format that it has. Memory does not grow with its size. Where
+        the volume is a file that the task itself can reach, it is written and read without the
+        stream, which is faster.
       - Whether a volume that exists holds the file already is told by reading both, but for what is
         empty in them, until the first difference. It costs about as much as O(download). A volume
         that is smaller than the file needs no reading. In a pool of files, what is behind the end

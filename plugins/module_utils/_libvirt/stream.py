@@ -59,6 +59,33 @@ def extents(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
             start = end
 
 
+def pour(file: int, sink: Sink, length: int) -> None:
+    """Hand the first bytes of a file (a descriptor) to a sink."""
+    for start, end, is_data in extents(file, 0, length):
+        if not is_data:
+            sink.hole(end - start)
+            continue
+        while start < end:
+            chunk = _chunk(file, start, end)
+            sink.data(chunk)
+            start += len(chunk)
+
+
+def _chunk(file: int, start: int, end: int) -> bytes:
+    chunk = os.pread(file, min(CHUNK, end - start), start)
+    if not chunk:
+        raise OperationFailed("The file became shorter while it was read.")
+    return chunk
+
+
+class _Sender:
+    """A sink that sends on; ``stream`` is a virStream that a sparse upload has been begun on."""
+
+    def __init__(self, stream: Any) -> None:
+        self.data = stream.send
+        self.hole = stream.sendHole
+
+
 def send(stream: Any, file: int, length: int, total: int) -> None:
     """Send the first bytes of a file, zeros up to a total, and finish the stream.
 
@@ -67,16 +94,7 @@ def send(stream: Any, file: int, length: int, total: int) -> None:
     :param stream: a virStream that a sparse upload has been begun on
     :raises OperationFailed: if the file turns out to be shorter
     """
-    for start, end, is_data in extents(file, 0, length):
-        if not is_data:
-            stream.sendHole(end - start)
-            continue
-        while start < end:
-            chunk = os.pread(file, min(CHUNK, end - start), start)
-            if not chunk:
-                raise OperationFailed("The file became shorter while it was read.")
-            stream.send(chunk)
-            start += len(chunk)
+    pour(file, _Sender(stream), length)
     if total > length:
         stream.sendHole(total - length)
     stream.finish()

@@ -16,6 +16,8 @@ VOLUME = Volume("pool", "v", "<volume/>")
 class Library:
     """Stands for a client whose volume comes in these pieces; a number is a hole."""
 
+    local = True
+
     def __init__(self, *pieces, fails=False):
         self._pieces = pieces
         self._fails = fails
@@ -73,6 +75,50 @@ def test_fetched_file_is_whole_or_not_there(tmp_path):
         content.fetch(Library(b"other", fails=True), VOLUME, str(path))
     assert path.read_bytes().startswith(b"abc")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def volume_at(path, **otherwise):
+    """The volume that libvirt would describe for a file."""
+    status = path.stat()
+    seen = {"size": status.st_size, "mtime": status.st_mtime_ns, "ctime": status.st_ctime_ns}
+    seen.update(otherwise)
+    times = "".join(
+        f"<{name}>{seen[name] // 10**9}.{seen[name] % 10**9:09}</{name}>"
+        for name in ("mtime", "ctime")
+    )
+    return Volume(
+        "pool",
+        "v",
+        f"<volume type='file'><physical unit='bytes'>{seen['size']}</physical><target>"
+        f"<path>{path}</path><timestamps>{times}</timestamps></target></volume>",
+    )
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "local", "direct"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"size": 9}, True, False),
+        ({"mtime": 1}, True, False),
+        ({"ctime": 1}, True, False),
+    ],
+)
+def test_file_at_hand_is_read_itself_only_if_it_is_the_daemons(tmp_path, otherwise, local, direct):
+    own, dest = tmp_path / "own", tmp_path / "dest"
+    own.write_bytes(b"own")
+    client = Library(b"streamed")
+    client.local = local
+    content.fetch(client, volume_at(own, **otherwise), str(dest))
+    assert dest.read_bytes() == (b"own" if direct else b"streamed")
+
+
+def test_file_at_hand_is_written_itself(tmp_path):
+    own, source = tmp_path / "own", tmp_path / "source"
+    own.write_bytes(b"longer than what comes")
+    source.write_bytes(b"new")
+    content.send(Library(), volume_at(own), str(source), 3, 5)
+    assert own.read_bytes() == b"new\0\0"
 
 
 def test_content_is_read_once_and_again_after_a_change_that_failed():
