@@ -288,21 +288,6 @@ class Client:
             raise
         return self._volume_record(pool, handle)
 
-    def has_volume_secret(self, uuid: str | None, usage: str | None) -> bool:
-        """Whether the passphrase of an encrypted volume is known, by either of its names."""
-        try:
-            with _doing("look up a secret"):
-                if uuid:
-                    self._connection.secretLookupByUUIDString(uuid)
-                else:
-                    kind = libvirt.VIR_SECRET_USAGE_TYPE_VOLUME
-                    self._connection.secretLookupByUsage(kind, usage)
-        except OperationFailed as error:
-            if error.code == libvirt.VIR_ERR_NO_SECRET:
-                return False
-            raise
-        return True
-
     def create_volume(self, pool: str, name: str, xml: str) -> None:
         """Make an empty or copy-on-write volume."""
         with _doing(f"create volume {name!r} in pool {pool!r}"):

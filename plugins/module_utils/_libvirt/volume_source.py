@@ -80,10 +80,14 @@ def from_backing(client: Client, backing: dict[str, Any]) -> Source:
 
 def require_secret(client: Client, encryption: dict[str, Any] | None) -> None:
     """Refuse an encryption whose passphrase libvirt does not know."""
-    secret = (encryption or {}).get("secret")
-    if secret and not client.has_volume_secret(secret["uuid"], secret["usage"]):
-        named = " ".join(f"{key} {value}" for key, value in secret.items() if value)
-        raise NotFound(f"libvirt has no secret of {named}. Define it: libvirt_secret.")
+    if not encryption:
+        return
+    wanted = encryption["secret"]
+    for known in client.secrets():
+        if wanted["uuid"] == known.uuid or (known.usage, known.name) == ("volume", wanted["usage"]):
+            return
+    named = " ".join(f"{key} {value}" for key, value in wanted.items() if value)
+    raise NotFound(f"libvirt has no secret of {named}. Define it: libvirt_secret.")
 
 
 def _of(volume: Volume) -> Source:
