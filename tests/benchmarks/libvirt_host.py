@@ -72,7 +72,7 @@ class Host:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-            _, status, usage = os.wait4(process.pid, 0)
+            _pid, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - start
             process.returncode = os.waitstatus_to_exitcode(status)
             output.seek(0)
@@ -100,7 +100,7 @@ class Host:
 
     def start_of(self, command: tuple[str, ...]) -> float:
         """Seconds that a program takes before it does anything: the median of several runs."""
-        return statistics.median(self.run(*command).seconds for _ in range(STARTS))
+        return statistics.median(self.run(*command).seconds for _number in range(STARTS))
 
     def make_pool(self, name: str) -> Path:
         """An active pool over a new directory."""

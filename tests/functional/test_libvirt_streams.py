@@ -457,7 +457,7 @@ def test_libvirtd_that_dies_leaves_no_half_volume(another_libvirtd, folder, tmp_
     with pytest.raises(ModuleFailed, match="The connection to libvirt broke"):
         modules.result(run)
     assert not (folder / "v").exists()
-    _, modules = another_libvirtd(2)
+    modules = another_libvirtd(2)[1]
     modules.run("libvirt_pool", **target)
     modules.converge("libvirt_volume", **wanted)
     assert digest(folder / "v") == digest(origin)
