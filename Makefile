@@ -7,9 +7,11 @@ SHELL := /bin/bash
 .SECONDARY:
 
 PYTHON ?= /usr/bin/python3
-SCENARIO ?= libvirt
+SCENARIO ?= $(patsubst molecule/%/molecule.yml,%,$(wildcard molecule/*/molecule.yml))
 ONLY ?=
 SEED ?= 1
+# Of ansible-playbook, for `make demo`: "-e mini_cloud_neutron=true", "--check", …
+DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 BUILD := $(CURDIR)/build
@@ -31,11 +33,17 @@ export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
 # What runs here sees this tree's collection, never one that stands elsewhere on the machine.
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_FORCE_COLOR ?= $(if $(NO_COLOR),0,1)
+ANSIBLE_STDOUT_CALLBACK ?= polyvisor.compute.progress
 
 venv = $(VENV)/$(1)/.made
 pytest = $(VENV)/functional/bin/python -m pytest -p no:cacheprovider --junit-xml=$(REPORTS)/$(1).xml $(PYTEST_ARGS)
+each = status=0; for target in $(1); do $(MAKE) --no-print-directory $$target || status=$$?; done; exit $$status
 # Debian packages of a list that are missing: asked of dpkg, which answers at once.
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
+# sudo takes the environment away, so that all that counts is named.
+playbook = $(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
+  ANSIBLE_FORCE_COLOR=$(ANSIBLE_FORCE_COLOR) ANSIBLE_STDOUT_CALLBACK=$(ANSIBLE_STDOUT_CALLBACK) \
+  ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook --inventory localhost,
 
 ##@ Use
 .PHONY: help demo demo-clean build
@@ -44,21 +52,19 @@ help: ## list the targets
 	  /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(COLLECTIONS)/.installed ## a control plane, a compute with our driver and a server, on this machine
-	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-	  ansible-playbook polyvisor.compute.demo --inventory localhost,
+	@$(playbook) polyvisor.compute.demo $(DEMO_ARGS)
 
 demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domain, pool or file stays
-	@$(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
-	  ansible-playbook polyvisor.compute.demo_clean --inventory localhost,
+	@$(playbook) polyvisor.compute.demo_clean
 
 build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
-.PHONY: test test-full lint sanity unit driver driver-score functional molecule e2e matrix bench docs
-test: lint sanity unit driver driver-score functional e2e matrix ## every gate and test but molecule and the slow tier
+.PHONY: test test-full lint sanity unit driver driver-score functional system e2e molecule matrix bench docs
+test: lint sanity unit driver driver-score functional system matrix ## every gate and test but the slow tier
 
 test-full: export POLYVISOR_TEST_FULL := 1
-test-full: test molecule ## the slow tier and molecule, too: faults at many points
+test-full: test ## the slow tier, too: faults at many points
 
 lint: export PATH := $(VENV)/lint/bin:$(PATH)
 lint: export ANSIBLE_COLLECTIONS_PATH := $(BUILD)/tree
@@ -92,26 +98,30 @@ driver: $(VENV)/nova-34/.plugin $(VENV)/nova-33/.plugin ## the driver plugin, wi
 driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_driver> <passed>/<total>
 	@$(VENV)/nova-34/bin/python -W ignore tests/driver/score.py
 
-functional: $(call venv,functional) ## modules against a libvirtd that the tests start themselves
+functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional
 
+# One control plane for all. One after the other, as the faults kill by name; each also if an earlier one
+# failed, so that the machine is cleaned up.
+system: ## what is deployed: e2e and molecule, on one control plane
+	@$(call each,e2e-tests molecule cleanup-tests)
+
 e2e: ## the demo, asserted on the API, libvirt and the console; faults; cleaned up afterwards
-	@status=0; \
-	$(MAKE) --no-print-directory e2e-tests || status=$$?; \
-	$(MAKE) --no-print-directory cleanup-tests || status=$$?; \
-	exit $$status
+	@$(call each,e2e-tests cleanup-tests)
 
 e2e-tests cleanup-tests: $(call venv,functional) $(COLLECTIONS)/.installed
 	$(call pytest,$@) tests/$(@:-tests=)
 
-molecule: $(call venv,molecule) $(TREE)/.git ## roles in systemd containers; SCENARIO=name for another
-	@PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
+molecule: $(call venv,molecule) $(TREE)/.git ## roles on hosts that are systemd containers; SCENARIO=name for one
+	@$(call install,molecule)
+	@mkdir -p $(REPORTS)
+	@$(SUDO) env PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
 
 matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
 
 bench: $(call venv,functional) $(call venv,peers) $(COLLECTIONS)/.installed ## benchmarks, as a table and as build/bench.json; ONLY=name for one
-	@$(VENV)/functional/bin/python -m tests.benchmarks $(ONLY)
+	@$(SUDO) $(VENV)/functional/bin/python -B -m tests.benchmarks $(ONLY)
 
 docs: $(call venv,docs) $(TREE)/.git ## the documentation as a site, in build/docs
 	$(VENV)/docs/bin/python tests/matrix/matrix.py render

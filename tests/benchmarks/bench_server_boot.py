@@ -7,32 +7,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from tests.e2e.cloud import Cloud, make
+from tests.e2e.cloud import Cloud
 
-from .frame import Result, ratio_of_medians
+from .frame import Machine, Result, ratio_of_medians
 from .peer import peer_compute
 
 PAIRS = 15
+PEER = "libvirt.LibvirtDriver, images_type=qcow2"
 
 
-def _boot(cloud: Cloud, host: str) -> float:
-    """Seconds from the API call to ACTIVE; the server is deleted again."""
-    start = time.perf_counter()
-    server = cloud.boot("bench-boot", host=host)
-    while cloud.api.compute.get_server(server.id).status not in ("ACTIVE", "ERROR"):
-        time.sleep(0.02)
-    seconds = time.perf_counter() - start
-    cloud.wait(server, "ACTIVE")
-    cloud.delete(server)
-    return seconds
-
-
-def bench_server_boot() -> Iterator[Result]:
-    """API call to ACTIVE on one machine, in turn, with the same image and flavor."""
-    done = make("demo")
-    if done.returncode:
-        raise SystemExit(done.stdout)
-    cloud = Cloud()
+def measure(machine: Machine) -> Iterator[Result]:
+    """Seconds from the API call to ACTIVE, with the same image and flavor."""
+    cloud = machine.demo()
     ours = cloud.demo_server().compute_host
     with peer_compute(cloud) as peer:
         ratio, seconds, peer_seconds = ratio_of_medians(
@@ -40,7 +26,20 @@ def bench_server_boot() -> Iterator[Result]:
             lambda: _boot(cloud, peer),
             PAIRS,
         )
-    peer_name = "libvirt.LibvirtDriver, images_type=qcow2"
-    yield Result("server_boot", ratio, "ratio", 1.05, peer_name, PAIRS)
+    yield Result("server_boot", ratio, "ratio", 1.05, PEER, PAIRS)
     yield Result("server_boot_seconds", seconds, "s", None, "", PAIRS)
-    yield Result("server_boot_peer_seconds", peer_seconds, "s", None, peer_name, PAIRS)
+    yield Result("server_boot_peer_seconds", peer_seconds, "s", None, PEER, PAIRS)
+
+
+def _boot(cloud: Cloud, host: str) -> float:
+    """Boot a server on a host and delete it again; seconds from the API call to ACTIVE."""
+    start = time.perf_counter()
+    server = cloud.boot("bench-boot", host=host)
+    try:
+        while cloud.api.compute.get_server(server.id).status not in ("ACTIVE", "ERROR"):
+            time.sleep(0.05)
+        seconds = time.perf_counter() - start
+        cloud.wait(server, "ACTIVE")
+    finally:
+        cloud.delete(server)
+    return seconds

@@ -1,16 +1,64 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every benchmark shares: a result, a fair comparison with a peer, the table.
+"""What every benchmark shares: a result, the demo, a fair comparison with a peer, the table.
 
-A benchmark is a generator function named ``bench_*`` in a module ``bench_*.py`` of this
-directory; it yields a `Result` for each number. Smaller is better.
+A benchmark is a file ``bench_<name>.py`` of this directory with a generator function
+``measure(machine)``, which yields a `Result` for each number. Smaller is better.
 """
 
 from __future__ import annotations
 
+import contextlib
 import statistics
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import openstack
+
+from tests.e2e.cloud import ROOT, Cloud, make
+
+#: The note that the demo makes before anything else, and that demo-clean removes last.
+DEMO_RECORD = Path("/var/lib/polyvisor-demo/before.json")
+RED, PLAIN = "\033[31m", "\033[0m"
+
+
+class BenchmarkError(Exception):
+    """A benchmark could not be run; the text says why."""
+
+
+#: What may go wrong on a machine without a mistake in the benchmark.
+FAILURES = (
+    BenchmarkError,
+    AssertionError,
+    OSError,
+    subprocess.SubprocessError,
+    openstack.exceptions.SDKException,
+)
+
+
+def say(text: str) -> None:
+    """Tell how it goes; standard output is the table's."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def explain(error: BaseException) -> str:
+    """An error for a person to read, with what a command printed."""
+    return "\n".join(filter(None, (str(error), getattr(error, "stderr", None))))
+
+
+def run_make(target: str) -> str:
+    """What `make TARGET` prints.
+
+    :raises BenchmarkError: it failed
+    """
+    # A make that called this one may have asked for colours.
+    done = make(target, ANSIBLE_FORCE_COLOR="0")
+    if done.returncode:
+        raise BenchmarkError(f"make {target} failed:\n{done.stdout}")
+    return done.stdout
 
 
 @dataclass(frozen=True)
@@ -36,6 +84,40 @@ class Result:
         return asdict(self)
 
 
+class Machine:
+    """This machine, and what benchmarks need on it: made once, undone when all have run.
+
+    :param cleanup: takes what is to be undone
+    """
+
+    def __init__(self, cleanup: contextlib.ExitStack) -> None:
+        self._cleanup = cleanup
+        self._cloud: Cloud | None = None
+
+    def demo(self) -> Cloud:
+        """The demo's cloud. A demo that was there before stays, any other is undone.
+
+        :raises BenchmarkError: `make demo` failed
+        """
+        if self._cloud is None:
+            if DEMO_RECORD.exists():
+                run_make("demo")
+            else:
+                self._make_demo()
+            self._cloud = Cloud()
+        return self._cloud
+
+    def _make_demo(self) -> None:
+        say("There is no demo on this machine: `make demo` follows, and is undone in the end")
+        self._cleanup.callback(run_make, "demo-clean")
+        command = ("make", "--no-print-directory", "demo")
+        done = subprocess.run(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=False
+        )
+        if done.returncode:
+            raise BenchmarkError("make demo failed: see above")
+
+
 def ratio_of_medians(
     ours: Callable[[], float], peer: Callable[[], float], pairs: int
 ) -> tuple[float, float, float]:
@@ -51,12 +133,14 @@ def ratio_of_medians(
             cost = work()
             if number:
                 costs[work].append(cost)
+        if number:
+            say(f"  pair {number} of {pairs}: {costs[ours][-1]:.3g} to {costs[peer][-1]:.3g}")
     medians = statistics.median(costs[ours]), statistics.median(costs[peer])
     return medians[0] / medians[1], *medians
 
 
-def table(results: list[Result]) -> str:
-    """The results for a person to read, one a line."""
+def table(results: list[Result], colour: bool) -> str:
+    """The results for a person to read, one a line; red, if wanted, what is over its limit."""
     rows = [("name", "value", "unit", "limit", "peer", "repetitions", "")]
     rows += [
         (
@@ -71,6 +155,10 @@ def table(results: list[Result]) -> str:
         for r in results
     ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
+    lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows
-    )
+    ]
+    for number, result in enumerate(results, 1):
+        if colour and not result.within_limit:
+            lines[number] = f"{RED}{lines[number]}{PLAIN}"
+    return "\n".join(lines)

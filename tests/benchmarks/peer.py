@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A second nova-compute beside the demo's, with nova's own driver and a libvirtd of its own.
 
-Placement knows a hypervisor by libvirt's host name, so the peer's libvirtd runs in mount and UTS
-namespaces of its own, where the host has another name.
+It is the demo's own process, its arguments and paths included, in namespaces where other
+directories of the same file system stand at these paths. There the host has another name, because
+Placement knows a hypervisor by libvirt's host name. Nothing of it is seen outside, and all of it,
+guests included, ends with the first process in its namespace.
 """
 
 from __future__ import annotations
@@ -11,135 +13,179 @@ from __future__ import annotations
 import configparser
 import contextlib
 import os
+import shlex
 import shutil
-import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.e2e.cloud import Cloud, eventually, run
 
+from .frame import FAILURES, BenchmarkError, explain
+
 HOST = "bench-peer"
-CONFIG = Path("/etc/nova/compute/nova-pools.conf")
-PRIVATE = ("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/etc/libvirt/qemu")
-LIBVIRTD = """
-set -e
-mount --make-rprivate /
+#: On the file system of the demo's own disks, so that both drivers write to the same one.
+DIRECTORY = Path("/var/lib/nova") / HOST
+STATE = Path("/var/lib/nova/pools")
+CONFIG = Path("/etc/nova/compute")
+CONFIG_FILE = CONFIG / "nova-pools.conf"
+LOGS = Path("/var/log/nova")
+#: What the peer has of its own, at the same paths as the demo has it.
+PRIVATE = (
+    STATE,
+    CONFIG,
+    LOGS,
+    Path("/etc/libvirt/qemu"),
+    Path("/run/libvirt"),
+    Path("/var/cache/libvirt"),
+    Path("/var/lib/libvirt"),
+    Path("/var/log/libvirt"),
+)
+LIBVIRTD_CONFIG = """
+unix_sock_group = "libvirt"
+unix_sock_rw_perms = "0770"
+auth_unix_rw = "none"
+"""
+#: bash stays the namespace's first process: it collects what the guests leave to it.
+SCRIPT = """
+umask 0022
 hostname {host}
-for directory in {private}; do mkdir -p $directory; mount -t tmpfs -o mode=755 tmpfs $directory; done
-virtlogd --pid-file {directory}/virtlogd.pid &
-virtlockd --pid-file {directory}/virtlockd.pid &
-exec libvirtd --pid-file {directory}/libvirtd.pid --config {directory}/libvirtd.conf
+for path in {private}; do mount --bind {directory}$path $path; done
+for daemon in virtlogd virtlockd; do $daemon --pid-file /run/libvirt/$daemon.pid & done
+libvirtd --pid-file /run/libvirt/libvirtd.pid --config {directory}/libvirtd.conf &
+until virsh --connect qemu:///system uri; do sleep 0.2; done
+setpriv --reuid=nova --regid=nova --init-groups {nova_compute} &
+wait $!
 """
 
 
 @contextlib.contextmanager
-def _process(*command: str, log: Path, **options) -> Iterator[subprocess.Popen]:
-    """A process in a session of its own, ended with all its children."""
-    with log.open("w") as output:
+def peer_compute(cloud: Cloud) -> Iterator[str]:
+    """Run the peer; yields its host name once Nova can schedule to it. Needs root.
+
+    :raises BenchmarkError: it does not come up, or what is done with it fails
+    """
+    command = _nova_compute()
+    _forget(cloud)
+    try:
+        _prepare()
+        with _running(command):
+            try:
+                _wait_until_schedulable(cloud)
+                yield HOST
+            except FAILURES as error:
+                raise BenchmarkError(f"{explain(error)}\n{_errors()}") from error
+            finally:
+                _delete_servers(cloud)
+    finally:
+        _forget(cloud)
+
+
+def _nova_compute() -> list[str]:
+    """The command line of the demo's own nova-compute."""
+    pid = run("pgrep", "--oldest", "--full", f"nova-compute .*{CONFIG_FILE}").strip()
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+
+
+def _prepare() -> None:
+    """Make the peer's own directories, owned and open as the demo's are."""
+    for path in PRIVATE:
+        own = _own(path)
+        own.mkdir(parents=True)
+        shutil.copystat(path, own)
+        os.chown(own, path.stat().st_uid, path.stat().st_gid)
+    for name in ("instances", "locks"):
+        (_own(STATE) / name).mkdir()
+        shutil.chown(_own(STATE) / name, "nova", "nova")
+    run("cp", "--archive", "--no-target-directory", str(CONFIG), str(_own(CONFIG)))
+    _configure(_own(CONFIG_FILE))
+    (DIRECTORY / "libvirtd.conf").write_text(LIBVIRTD_CONFIG)
+
+
+def _own(path: Path) -> Path:
+    """Where the peer's file of a path lies outside of its namespaces."""
+    return DIRECTORY / path.relative_to("/")
+
+
+def _configure(path: Path) -> None:
+    """Put nova's driver and qcow2 backend in place of ours."""
+    config = configparser.RawConfigParser(strict=False)
+    config.read(CONFIG_FILE)
+    config["DEFAULT"].update(host=HOST, compute_driver="libvirt.LibvirtDriver")
+    config["libvirt"]["images_type"] = "qcow2"
+    config.remove_section("libvirt_storage")
+    # Owner and mode, which keep the passwords in it from others, are those of the copy.
+    with path.open("w") as stream:
+        config.write(stream)
+
+
+@contextlib.contextmanager
+def _running(nova_compute: list[str]) -> Iterator[None]:
+    """Libvirt's daemons and nova-compute in namespaces that end with this block, or this process."""
+    script = SCRIPT.format(
+        host=HOST,
+        directory=DIRECTORY,
+        private=shlex.join(map(str, PRIVATE)),
+        nova_compute=shlex.join(nova_compute),
+    )
+    spaces = ("unshare", "--mount", "--uts", "--pid", "--mount-proc", "--fork", "--kill-child")
+    with (DIRECTORY / "output.log").open("w") as output:
         process = subprocess.Popen(
-            command,
+            ("setpriv", "--pdeathsig=KILL", *spaces, "bash", "-c", script),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **options,
         )
-        try:
-            yield process
-        finally:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(10)
-                    break
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
-def _configure(directory: Path) -> Path:
-    """The demo's own configuration with nova's driver and qcow2 backend in place of ours."""
-    config = configparser.RawConfigParser(strict=False)
-    config.read_string(run("cat", str(CONFIG)))
-    config["DEFAULT"].update(
-        host=HOST,
-        state_path=str(directory / "state"),
-        compute_driver="libvirt.LibvirtDriver",
-        log_file=str(directory / "nova-compute.log"),
-    )
-    for option in ("instances_path", "log_dir"):
-        config.remove_option("DEFAULT", option)
-    config.remove_section("libvirt_storage")
-    config["libvirt"].update(
-        connection_uri=f"qemu+unix:///system?socket={directory}/libvirt-sock",
-        images_type="qcow2",
-    )
-    if "compute" in config:
-        config.remove_option("compute", "provider_config_location")
-    path = directory / "nova.conf"
-    with path.open("w") as stream:
-        config.write(stream)
-    return path
-
-
-def _nova_compute() -> list[str]:
-    """How the demo's own nova-compute is started: interpreter and program."""
-    pid = run("pgrep", "-f", "nova-compute .*nova-pools.conf").split()[0]
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:2]
-
-
-@contextlib.contextmanager
-def peer_compute(cloud: Cloud) -> Iterator[str]:
-    """Run the peer; yields its host name once Nova can schedule to it. Needs root."""
-    directory = Path(tempfile.mkdtemp(prefix="bench-peer-"))
     try:
-        directory.chmod(0o755)
-        (directory / "state" / "instances").mkdir(parents=True)
-        (directory / "libvirtd.conf").write_text(
-            f'unix_sock_dir = "{directory}"\nunix_sock_group = "libvirt"\n'
-            'unix_sock_rw_perms = "0770"\nauth_unix_rw = "none"\n'
-        )
-        config = _configure(directory)
-        script = LIBVIRTD.format(host=HOST, directory=directory, private=" ".join(PRIVATE))
-        for path in (directory, *directory.rglob("*")):
-            shutil.chown(path, "nova", "nova")
-        namespaces = ("unshare", "--mount", "--uts", "bash", "-c", script)
-        with _process(*namespaces, log=directory / "libvirtd.log"):
-            eventually((directory / "libvirt-sock").exists, 60, "the peer's libvirtd")
-            with _process(
-                *_nova_compute(),
-                f"--config-file={config}",
-                log=directory / "out.log",
-                user="nova",
-                group="nova",
-                extra_groups=["libvirt", "kvm"],
-            ):
-                try:
-                    _wait_until_schedulable(cloud)
-                    yield HOST
-                finally:
-                    _forget(cloud)
+        yield
     finally:
-        shutil.rmtree(directory)
+        process.kill()
+        process.wait()
+
+
+def _wait_until_schedulable(cloud: Cloud) -> None:
+    eventually(lambda: any(s.state == "up" for s in _services(cloud)), 120, "the peer's service up")
+    manage = ("/opt/mini-cloud/venv/bin/nova-manage", "--config-file=/etc/mini-cloud/nova.conf")
+    # The database knows the cloud's own user alone.
+    run("runuser", "-u", "mini-cloud", "--", *manage, "cell_v2", "discover_hosts", "--by-service")
 
 
 def _services(cloud: Cloud) -> list:
     return [s for s in cloud.api.compute.services() if s.host == HOST]
 
 
-def _wait_until_schedulable(cloud: Cloud) -> None:
-    eventually(lambda: any(s.state == "up" for s in _services(cloud)), 90, "the peer's service")
-    manage = ("/opt/mini-cloud/venv/bin/nova-manage", "--config-file=/etc/mini-cloud/nova.conf")
-    # The database knows the cloud's own user alone.
-    run("runuser", "-u", "mini-cloud", "--", *manage, "cell_v2", "discover_hosts", "--by-service")
+def _errors() -> str:
+    """What the peer's logs say of errors, and how they end."""
+    logs = [DIRECTORY / "output.log", *_own(LOGS).glob("*.log")]
+    logs += _own(Path("/var/log/libvirt")).rglob("*.log")
+    parts = []
+    for log in logs:
+        lines = log.read_text(errors="replace").splitlines()
+        told = [line for line in lines if " ERROR " in line][-20:] or lines[-10:]
+        parts.append("\n".join((f"{log} of the peer:", *told)))
+    return "\n".join(parts)
+
+
+def _servers(cloud: Cloud) -> list:
+    return [s for s in cloud.api.compute.servers(all_projects=True) if s.compute_host == HOST]
+
+
+def _delete_servers(cloud: Cloud) -> None:
+    for server in _servers(cloud):
+        cloud.delete(server)
 
 
 def _forget(cloud: Cloud) -> None:
-    """Delete the peer's servers and its service record."""
-    for server in list(cloud.api.compute.servers(all_projects=True)):
-        if server.compute_host == HOST:
-            cloud.delete(server)
+    """Remove all that Nova and this machine still have of a peer that does not run any more."""
+    if _servers(cloud):
+        # Nova deletes servers without their compute once it knows that the compute is gone.
+        eventually(
+            lambda: all(service.state == "down" for service in _services(cloud)),
+            120,
+            "the peer's service down",
+        )
+        _delete_servers(cloud)
     for service in _services(cloud):
         cloud.api.compute.delete_service(service)
+    shutil.rmtree(DIRECTORY, ignore_errors=True)

@@ -9,13 +9,16 @@ Only Glance and the network are nova's stand-ins; the guests have no operating s
 import os
 import sys
 import unittest
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import fixtures
+from nova import exception
 from nova.tests.functional import integrated_helpers
 
 # Nova's tests let nobody import libvirt once a test runs.
 from nova.virt.polyvisor.libvirt import StoragePoolDriver
+from nova_polyvisor.libvirt.pool import PoolInfo, VolumeInfo
 from support import DISKS_POOL, StorageFixture
 from test_pool import MIB, pattern, qemu_info
 
@@ -91,6 +94,38 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
         self._delete_server(server)
         self.assertEqual([], self.volumes())
         self.assertEqual([], self.pools.host.get_connection().listAllDomains())
+
+
+class WithoutHostTest(unittest.TestCase):
+    """What the driver answers without asking libvirt."""
+
+    def setUp(self):
+        self.driver = StoragePoolDriver.__new__(StoragePoolDriver)
+
+    def test_resize_and_cold_migration_are_refused_with_the_instance_as_it_was(self):
+        with self.assertRaises(exception.InstanceFaultRollback) as refused:
+            self.driver.migrate_disk_and_power_off()
+        self.assertIsInstance(refused.exception.inner_exception, exception.ResizeError)
+        self.assertRaises(exception.ResizeError, self.driver.finish_migration)
+
+    def test_live_migration_is_refused_at_both_ends(self):
+        for check in (
+            self.driver.check_can_live_migrate_source,
+            self.driver.check_can_live_migrate_destination,
+        ):
+            self.assertRaises(exception.MigrationPreCheckError, check)
+
+    def test_disk_space_is_that_of_the_pool_in_gib(self):
+        size = PoolInfo(capacity=8 << 30, allocation=2 << 30, available=5 << 30)
+        self.driver._storage = SimpleNamespace(size=lambda: size)
+        self.assertEqual({"total": 8, "used": 2, "free": 5}, self.driver._get_local_gb_info())
+
+    def test_disk_can_grow_by_what_is_not_allocated_yet(self):
+        volume = VolumeInfo("v", "/v", "qcow2", capacity=10, allocation=3, backing=None)
+        self.driver._storage = SimpleNamespace(find=lambda pool, name: volume)
+        disk = SimpleNamespace(source_pool="p", source_volume="v", driver_format="qcow2")
+        (info,) = self.driver._volume_disk_info([disk])
+        self.assertEqual(7, info["over_committed_disk_size"])
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ class Cloud:
             request["image_id"] = self.api.image.find_image(IMAGE, ignore_missing=False).id
         if "flavor_id" not in request:
             request["flavor_id"] = self.api.compute.find_flavor(DEMO, ignore_missing=False).id
-        return self.api.compute.create_server(name=name, networks="none", **request)
+        return self.api.compute.create_server(name=name, **{"networks": "none", **request})
 
     def wait(self, server, status: str, within: float = 90):
         """The server once it has that status and no task is under way on it.

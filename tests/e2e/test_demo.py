@@ -21,6 +21,15 @@ def test_report_shows_server_console_volumes_times_and_next_steps(demo, demo_ser
     assert str(CLOUDS) in demo
 
 
+def test_report_and_stages_are_lines_for_a_person(demo):
+    lines = demo.splitlines()
+    assert f"  | polyvisor-guest: {MARKER}" in lines
+    assert "How long each stage took" in lines
+    stages = [re.match(r"Stage (\d+) of (\d+): \w", line) for line in lines]
+    numbers = [(int(stage[1]), int(stage[2])) for stage in stages if stage]
+    assert numbers == [(number, 6) for number in range(1, 7)]
+
+
 def test_second_run_changes_nothing(demo):
     again = make("demo")
     assert again.returncode == 0, again.stdout

@@ -118,6 +118,31 @@ def test_snapshot_boots(cloud, server, boot, running):
         cloud.wait(server, "ACTIVE")
 
 
+def test_rebuild_gives_a_new_disk_from_the_image(cloud, boot):
+    server = boot()
+    assert boots(cloud, server) == 1
+    cloud.api.compute.reboot_server(server, "HARD")
+    cloud.wait(server, "ACTIVE")
+    assert boots(cloud, server, 2) == 2
+    image = cloud.api.image.find_image(IMAGE)
+    cloud.api.compute.rebuild_server(server, image=image)
+    cloud.wait(server, "ACTIVE")
+    eventually(lambda: boots(cloud, server) == 1, 90, "a first boot of the rebuilt server's disk")
+    assert volumes_of(server.id)["disk"].backing.rpartition("/")[2] in volumes(BASE_POOL)
+
+
+def test_shelve_leaves_no_volume_and_unshelve_brings_the_disk_back(cloud, boot):
+    server = boot()
+    before = boots(cloud, server)
+    cloud.api.compute.shelve_server(server)
+    cloud.wait(server, "SHELVED_OFFLOADED", 180)
+    assert volumes_of(server.id) == {}
+    assert server.id not in run("virsh", "list", "--all", "--uuid")
+    cloud.api.compute.unshelve_server(server)
+    cloud.wait(server, "ACTIVE", 180)
+    assert boots(cloud, server, before + 1) == before + 1
+
+
 def test_ephemeral_swap_and_config_drive_are_volumes(cloud, boot, flavor):
     large = flavor(disk=2, ephemeral=1, swap=64)
     server = boot(flavor_id=large.id, config_drive=True)

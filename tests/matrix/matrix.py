@@ -5,7 +5,7 @@
 ``docs/support-matrix.yml`` holds it as data: a list of operations, and for each system the test
 (``classname::name`` as the test's JUnit report names it) and the kind of evidence: ``real`` (the
 real component), ``simulator`` (a server that speaks its documented protocol) or ``stand-in``
-(something else in its place).
+(something else in its place). A claim with ``tier: full`` is proved by `make test-full` alone.
 
     matrix.py check REPORTS   fails where the matrix claims more than the reports show
     matrix.py render          writes the page of the documentation
@@ -14,6 +14,7 @@ real component), ``simulator`` (a server that speaks its documented protocol) or
 
 from __future__ import annotations
 
+import os
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "docs" / "support-matrix.yml"
 PAGE = ROOT / "docs" / "docsite" / "rst" / "support_matrix.rst"
 EVIDENCE = ("real", "simulator", "stand-in")
+FULL = "POLYVISOR_TEST_FULL" in os.environ
 
 
 def claims(matrix: dict) -> list[tuple[str, str, dict]]:
@@ -52,10 +54,17 @@ def results(reports: Path) -> dict[str, bool]:
     return passed
 
 
+def due(claim: dict) -> bool:
+    """Whether this run of the tests is to prove a claim."""
+    return FULL or claim.get("tier") != "full"
+
+
 def unproved(matrix: dict, passed: dict[str, bool]) -> list[str]:
     """What is wrong with the matrix's claims, a line each."""
     problems = []
     for operation, system, claim in claims(matrix):
+        if not due(claim):
+            continue
         where = f"{operation} on {system}"
         if claim["evidence"] not in EVIDENCE:
             problems.append(f"{where}: evidence {claim['evidence']!r} is none of {EVIDENCE}")
@@ -79,7 +88,8 @@ def page(matrix: dict) -> str:
         "What works, and how it is known. *real*: a test does it on the real component;",
         "*simulator*: against a server that speaks the documented protocol; *stand-in*: with",
         "something else in the place of hardware that the tests have not. A claim without a test",
-        "that ran and passed fails the test run.",
+        "that ran and passed fails the test run. What *slow tier* stands beside, ``make test-full``",
+        "proves, and ``make test`` does not.",
         "",
     ]
     for system, title in matrix["systems"].items():
@@ -97,9 +107,10 @@ def page(matrix: dict) -> str:
         ]
         for operation, of_system, claim in claims(matrix):
             if of_system == system:
+                tier = ", slow tier" if claim.get("tier") == "full" else ""
                 lines += [
                     f"   * - {operation}",
-                    f"     - {claim['evidence']}",
+                    f"     - {claim['evidence']}{tier}",
                     f"     - ``{claim['test']}``",
                 ]
         lines.append("")
@@ -112,7 +123,9 @@ def main(arguments: list[str]) -> int:
         problems = unproved(matrix, results(Path(arguments[1])))
         for problem in problems:
             print(problem)
-        print(f"{len(claims(matrix)) - len(problems)} passed, {len(problems)} failed")
+        asked = sum(due(claim) for *_where, claim in claims(matrix))
+        left = len(claims(matrix)) - asked
+        print(f"{asked - len(problems)} passed, {len(problems)} failed, {left} of the slow tier")
         return 1 if problems else 0
     if arguments == ["render"]:
         PAGE.write_text(page(matrix))

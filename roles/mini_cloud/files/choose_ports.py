@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Choose loopback ports: read a request on stdin, print ``{service: port}`` as JSON.
 
-The request is JSON: ``preferred``, ``kept`` (from an earlier run) and ``named`` (by the user), each
-``{service: port}``, and ``user``, whose own listening sockets do not count as taken. A port that the user
-named is never exchanged: if other software has it, the exit code is 1 and the reason is on stderr.
+The request is JSON: ``preferred`` and ``named`` (by the user), each ``{service: port}``, ``kept`` (path of the
+choice of an earlier run, which need not exist), and ``user``, whose own listening sockets do not count as taken.
+A port that the user named is never exchanged: if other software has it, the exit code is 1, and the reason, with
+the process that has it, is on stderr.
 """
 
+import glob
 import json
+import os
 import pwd
 import sys
 
@@ -16,7 +19,7 @@ TRIES = 100
 
 
 def listeners():
-    """Return ``{port: uid}`` of the listening TCP sockets, from proc(5)."""
+    """Return ``{port: (uid, inode)}`` of the listening TCP sockets, from proc(5)."""
     found = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -25,9 +28,25 @@ def listeners():
         except FileNotFoundError:
             continue
         found.update(
-            (int(row[1].rpartition(":")[2], 16), int(row[7])) for row in rows if row[3] == LISTEN
+            (int(row[1].rpartition(":")[2], 16), (int(row[7]), row[9]))
+            for row in rows
+            if row[3] == LISTEN
         )
     return found
+
+
+def owner(inode):
+    """Return which process has a socket, as a text for people; one of a container may not be seen."""
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) != f"socket:[{inode}]":
+                continue
+            pid = link.split("/")[2]
+            with open(f"/proc/{pid}/comm", encoding="utf-8") as name:
+                return f"process {pid} ({name.read().strip()})"
+        except OSError:  # it has ended meanwhile
+            continue
+    return "a process that cannot be seen from here"
 
 
 def uid_of(user):
@@ -38,24 +57,39 @@ def uid_of(user):
         return None
 
 
+def kept_ports(path):
+    """Return ``{service: port}`` of an earlier run, or nothing."""
+    try:
+        with open(path, encoding="utf-8") as text:
+            return json.load(text)
+    except FileNotFoundError:
+        return {}
+
+
 def choose(request, taken):
-    """Return ``{service: port}``; raise ValueError where a port that the user named cannot be had."""
+    """Return ``{service: port}``; raise ValueError where a port that the user named cannot be had.
+
+    ``taken`` is what `listeners` returns, without the user's own.
+    """
+    kept = kept_ports(request["kept"])
     unknown = sorted(set(request["named"]) - set(request["preferred"]))
     if unknown:
         known = ", ".join(sorted(request["preferred"]))
         raise ValueError(f"mini_cloud_ports names {', '.join(unknown)}; known are: {known}")
     chosen = {}
     for service, port in request["named"].items():
-        if port in taken or port in chosen.values():
+        wish = f"mini_cloud_ports wants port {port} for {service}, but"
+        if port in taken:
             raise ValueError(
-                f"mini_cloud_ports wants port {port} for {service}, but other software listens there or it is named "
-                f"twice. Free it ('ss -ltnp sport = :{port}' names the process) or choose another port."
+                f"{wish} {owner(taken[port][1])} listens there. Stop it, or name another port; nothing was changed."
             )
+        if port in chosen.values():
+            raise ValueError(f"{wish} for another service, too. Name another; nothing was changed.")
         chosen[service] = port
     for service, preferred in request["preferred"].items():
         if service in chosen:
             continue
-        first = request["kept"].get(service, preferred)
+        first = kept.get(service, preferred)
         candidates = [first, *range(preferred, preferred + TRIES)]
         free = [port for port in candidates if port not in taken and port not in chosen.values()]
         if not free:
@@ -70,7 +104,7 @@ def main():
     """Read the request, print the choice."""
     request = json.load(sys.stdin)
     own = uid_of(request["user"])
-    taken = {port for port, uid in listeners().items() if uid != own}
+    taken = {port: (uid, inode) for port, (uid, inode) in listeners().items() if uid != own}
     try:
         print(json.dumps(choose(request, taken), sort_keys=True))
     except ValueError as error:

@@ -13,9 +13,9 @@ import sys
 
 
 def version(name):
-    """Return the installed version of a distribution, or an empty string."""
+    """Return the installed version of a distribution, or an empty string (also for half of one)."""
     try:
-        return importlib.metadata.version(name)
+        return importlib.metadata.version(name) or ""
     except importlib.metadata.PackageNotFoundError:
         return ""
 
