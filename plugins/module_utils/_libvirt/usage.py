@@ -31,6 +31,18 @@ def domain_users(client: Client, volume: Volume, running_only: bool = False) -> 
     ]
 
 
+def require_not_running(client: Client, volume: Volume, intent: str) -> None:
+    """Refuse to touch a volume that a running domain has, or that another volume lies on."""
+    running = domain_users(client, volume, running_only=True)
+    if running:
+        raise Refused(
+            f"Volume {volume.name!r} is not {intent}: domain {', '.join(running)} runs on it."
+        )
+    above = overlays(client, volume)
+    if above:
+        raise Refused(f"Volume {volume.name!r} is not {intent}: {', '.join(above)} lie on it.")
+
+
 def overlays(client: Client, volume: Volume) -> list[str]:
     """The volumes of all active pools that lie on a volume, as ``pool/name``."""
     return [
@@ -44,12 +56,15 @@ def overlays(client: Client, volume: Volume) -> list[str]:
 
 def lies_on(overlay: Volume, volume: Volume) -> bool:
     """Whether a volume is the other's backing store."""
-    backing = describe.backing(ET.fromstring(overlay.xml))
+    backing = describe.backing(overlay.root)
     return bool(backing and backing["path"] == volume.path)
 
 
-def require_unused(client: Client, volumes: list[Volume]) -> None:
-    """Refuse the deletion of volumes that a domain or a volume not among them uses."""
+def require_unused(client: Client, volumes: list[Volume], intent: str = "deleted") -> None:
+    """Refuse to touch volumes that a domain or a volume not among them uses.
+
+    :param intent: what is not done then
+    """
     going = {(volume.pool, volume.name) for volume in volumes}
     paths = {volume.path: volume for volume in volumes}
     users: list[str] = []
@@ -58,12 +73,12 @@ def require_unused(client: Client, volumes: list[Volume]) -> None:
         users += [f"domain {domain.name!r} uses {name!r}" for name in used]
     for pool in client.pools():
         for other in client.volumes(pool.name) if pool.active else ():
-            backing = describe.backing(ET.fromstring(other.xml))
+            backing = describe.backing(other.root)
             if backing and backing["path"] in paths and (other.pool, other.name) not in going:
                 name = paths[backing["path"]].name
                 users.append(f"volume {other.pool}/{other.name} lies on {name!r}")
     if users:
-        raise Refused(f"Not deleted, because it is in use: {'; '.join(users)}.")
+        raise Refused(f"Not {intent}, because it is in use: {'; '.join(users)}.")
 
 
 def _uses(domain: Domain, volume: Volume) -> bool:

@@ -14,7 +14,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Volume,
 )
 
-VOLUME = Volume("pool", "v", "/p/v", "/p/v", "<volume><name>v</name></volume>")
+VOLUME = Volume("pool", "v", "<volume><target><path>/p/v</path></target></volume>")
 
 
 class Library:
@@ -76,7 +76,7 @@ def test_only_running_domains_where_those_are_asked_for():
 
 def test_volume_that_lies_on_another_keeps_it():
     xml = "<volume><backingStore><path>/p/v</path></backingStore></volume>"
-    top = Volume("pool", "top", "/p/top", "/p/top", xml)
+    top = Volume("pool", "top", xml)
     client = Library(volumes=[VOLUME, top])
     with pytest.raises(Refused, match="pool/top lies on 'v'"):
         usage.require_unused(client, [VOLUME])
