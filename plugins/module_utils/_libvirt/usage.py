@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import describe
@@ -18,6 +20,8 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
 
 # Attributes of a disk's source that name a file or device.
 _SOURCE_PATHS = ("file", "dev", "dir")
+# How libvirt calls a unit of a pool of type iscsi-direct.
+_ISCSI_UNIT = re.compile(r"ip-.+-iscsi-(.+)-lun-(\d+)")
 # Files that a domain starts from.
 _BOOT_PATHS = ("os/kernel", "os/initrd", "os/dtb", "os/loader", "os/nvram")
 
@@ -86,10 +90,21 @@ def _uses(domain: Domain, volume: Volume) -> bool:
 
 
 def _names(root: ET.Element, volume: Volume) -> bool:
+    network_name = _network_name(volume)
     return any(
-        source.get("pool") == volume.pool and source.get("volume") == volume.name
+        (source.get("pool") == volume.pool and source.get("volume") == volume.name)
+        or (source.get("protocol") and source.get("name") == network_name)
         for source in root.iter("source")
     ) or volume.path in set(_paths(root))
+
+
+def _network_name(volume: Volume) -> str:
+    """What a disk that QEMU itself reaches over the network calls a volume, on whichever host.
+
+    See https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms
+    """
+    unit = _ISCSI_UNIT.fullmatch(volume.path)
+    return "/".join(unit.groups()) if unit else urlsplit(volume.path).path.lstrip("/")
 
 
 def _paths(root: ET.Element) -> Iterable[str]:

@@ -67,6 +67,25 @@ def test_domain_that_uses_something_else_is_not(devices):
     usage.require_unused(Library([domain(devices)]), [VOLUME])
 
 
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("rbd-pool/v", "<source protocol='rbd' name='rbd-pool/v'/>"),
+        ("gluster://host/bricks/v", "<source protocol='gluster' name='bricks/v'/>"),
+        (
+            "ip-127.0.0.1:3260-iscsi-iqn.2026-11.com.example:disks-lun-1",
+            "<source protocol='iscsi' name='iqn.2026-11.com.example:disks/1'/>",
+        ),
+    ],
+)
+def test_domain_that_reaches_a_volume_over_the_network_is_found(path, source):
+    volume = Volume("pool", "v", f"<volume><target><path>{path}</path></target></volume>")
+    client = Library([domain(f"<disk type='network'>{source}</disk>")])
+    assert usage.domain_users(client, volume) == ["guest"]
+    other = Volume("pool", "w", f"<volume><target><path>{path}2</path></target></volume>")
+    assert usage.domain_users(client, other) == []
+
+
 def test_only_running_domains_where_those_are_asked_for():
     devices = "<disk><source file='/p/v'/></disk>"
     for active, users in ((True, ["guest"]), (False, [])):
