@@ -34,14 +34,52 @@ try:
 except _errors.Unreachable as error:
     print(error)
 """
+# Streams a file into a volume.
+UPLOAD = """
+import os
+from ansible_collections.polyvisor.compute.plugins.module_utils import _errors
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import client
+connection = client.Client("qemu:///system", {timeout})
+volume = connection.find_volume("pool", "v")
+file = os.open({path!r}, os.O_RDONLY)
+print("begins", flush=True)
+try:
+    connection.upload(volume, file, {size}, {size})
+except _errors.Unreachable as error:
+    print(error)
+else:
+    print("complete")
+"""
 
 
 @pytest.fixture
-def hung(libvirtd):
-    """Makes the daemon hang; it goes on afterwards."""
+def daemon_pid(libvirtd):
+    """Of the daemon, which goes on afterwards if it was stopped."""
     pid = int(libvirtd.run("cat", "/run/libvirt/libvirtd.pid").stdout)
-    yield lambda: os.kill(pid, signal.SIGSTOP)
+    yield pid
     os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def hung(daemon_pid):
+    """Makes the daemon hang."""
+    return lambda: os.kill(daemon_pid, signal.SIGSTOP)
+
+
+@pytest.fixture
+def streaming(modules, pool, tmp_path):
+    """A process that has begun to stream a file of 512 MiB into a volume."""
+    size = 512 * 1024**2
+    modules.run("libvirt_volume", pool=pool, name="v", capacity=str(size))
+    source = tmp_path / "source"
+    with source.open("wb") as file:
+        for _count in range(512):
+            file.write(os.urandom(1024**2))
+    process = modules.spawn("-c", UPLOAD.format(timeout=TIMEOUT, path=str(source), size=size))
+    assert process.stdout.readline() == "begins\n"
+    yield process
+    process.kill()
+    process.wait()
 
 
 @pytest.mark.parametrize("module", ["libvirt_pool_info", "libvirt_secret_info"])
@@ -63,6 +101,24 @@ def test_daemon_that_begins_to_hang_is_told(modules, libvirtd, hung, tmp_path):
     output = process.communicate("\n", timeout=60)[0]
     assert "The connection to libvirt broke" in output
     assert time.monotonic() - start < 3 * TIMEOUT
+
+
+def test_daemon_that_begins_to_hang_under_a_stream_is_told(streaming, hung):
+    hung()
+    start = time.monotonic()
+    assert "The connection to libvirt broke" in streaming.communicate(timeout=60)[0]
+    assert time.monotonic() - start < 3 * TIMEOUT
+
+
+def test_stream_may_take_longer_than_the_timeout(streaming, daemon_pid):
+    end = time.monotonic() + 2 * TIMEOUT
+    while time.monotonic() < end:
+        os.kill(daemon_pid, signal.SIGSTOP)
+        time.sleep(TIMEOUT / 8)
+        os.kill(daemon_pid, signal.SIGCONT)
+        time.sleep(0.005)
+    assert streaming.poll() is None
+    assert streaming.communicate(timeout=60)[0] == "complete\n"
 
 
 @pytest.mark.parametrize("timeout", [0, 1, 5])
