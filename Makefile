@@ -24,7 +24,7 @@ SOURCES := $(wildcard $(shell git ls-files --cached --others --exclude-standard)
 COLLECTIONS := $(BUILD)/collections
 TREE := $(BUILD)/tree/ansible_collections/polyvisor/compute
 CORES := 2.17 2.18 2.19
-PYTHON_VERSION := $(shell $(PYTHON) -c "import sys; print(\"%d.%d\" % sys.version_info[:2])")
+PYTHON_VERSION = $(shell $(PYTHON) -c "import sys; print(\"%d.%d\" % sys.version_info[:2])")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # uv reads no trust store but its own unless told; pip does.
