@@ -29,6 +29,30 @@ options:
       - A name that no pool has is left out of the result.
     type: list
     elements: str
+  type:
+    description: The types of the pools to return. Without it, any.
+    type: list
+    elements: str
+    choices:
+      - dir
+      - fs
+      - netfs
+      - disk
+      - logical
+      - iscsi
+      - iscsi-direct
+      - scsi
+      - mpath
+      - rbd
+      - sheepdog
+      - gluster
+      - zfs
+      - vstorage
+  state:
+    description: The states of the pools to return. Without it, any.
+    type: list
+    elements: str
+    choices: [active, inactive, building, degraded, inaccessible]
   volumes:
     description:
       - Whether to return the volumes too. A pool that is not active shows none.
@@ -48,6 +72,11 @@ EXAMPLES = r"""
 - name: Show how much is free
   ansible.builtin.debug:
     msg: "{{ storage.pools | items2dict(key_name='name', value_name='available') }}"
+
+- name: Find the directories and file systems that are not started
+  polyvisor.compute.libvirt_pool_info:
+    type: [dir, fs]
+    state: [inactive]
 
 - name: Look at one pool
   polyvisor.compute.libvirt_pool_info:
@@ -71,6 +100,21 @@ pools:
       allocation: 25454931968
       available: 245098242048
       target_path: /var/lib/nova/disks
+      source:
+        devices: []
+        hosts: []
+      target:
+        path: /var/lib/nova/disks
+        permissions:
+          mode: "0711"
+          owner: 0
+          group: 0
+          label:
+      features:
+        cow:
+      mount_options: []
+      rbd_options: {}
+      volume_allocation:
       xml: <pool type='dir'>...</pool>
   contains:
     name:
@@ -113,6 +157,33 @@ pools:
       description: Where the volumes appear.
       type: str
       returned: success
+    source:
+      description:
+        - Where the storage comes from, with the keys of the option O(polyvisor.compute.libvirt_pool#module:source); what is not stated is
+          none or empty.
+      type: dict
+      returned: success
+    target:
+      description: The path and the permissions, with the keys of the option O(polyvisor.compute.libvirt_pool#module:target).
+      type: dict
+      returned: success
+    features:
+      description: The features, with the keys of the option O(polyvisor.compute.libvirt_pool#module:features).
+      type: dict
+      returned: success
+    mount_options:
+      description: The options that it is mounted with.
+      type: list
+      elements: str
+      returned: success
+    rbd_options:
+      description: The options of Ceph's client.
+      type: dict
+      returned: success
+    volume_allocation:
+      description: How the allocation of volumes is found, where that is stated.
+      type: str
+      returned: success
     xml:
       description: libvirt's XML of the pool.
       type: str
@@ -140,12 +211,7 @@ def main() -> None:
         argument_spec={**LIBVIRT_ARGUMENTS, **POOL_INFO_ARGUMENTS},
         supports_check_mode=True,
     )
-    run.report(
-        module,
-        lambda client: {
-            "pools": info.pools(client, module.params["name"], module.params["volumes"])
-        },
-    )
+    run.report(module, lambda client: {"pools": info.pools(client, module.params)})
 
 
 if __name__ == "__main__":

@@ -31,6 +31,14 @@ options:
       - The volume to return. Without it, all of them.
       - If there is none of that name, the result is an empty list.
     type: str
+  format:
+    description: Only volumes of this format, for example V(qcow2).
+    type: str
+  path:
+    description: Only the volume with this path. Looked up directly, so that it costs next to nothing.
+    type: path
+notes:
+  - It costs two calls to libvirt a pool and one a volume, whatever is returned of it.
 seealso:
   - module: polyvisor.compute.libvirt_volume
   - module: polyvisor.compute.libvirt_pool_info
@@ -46,6 +54,10 @@ EXAMPLES = r"""
 - name: Fail if it is not there
   ansible.builtin.assert:
     that: found.volumes | length == 1
+
+- name: Find out which volume a path is
+  polyvisor.compute.libvirt_volume_info:
+    path: /var/lib/nova/disks/server_disk
 
 - name: Look at all volumes of all active pools
   polyvisor.compute.libvirt_volume_info:
@@ -70,6 +82,7 @@ volumes:
       backing:
         path: /var/lib/nova/instances/_base/debian-12
         format: raw
+      encryption: null
       permissions:
         mode: "0600"
         owner: 0
@@ -117,6 +130,10 @@ volumes:
       description: C(path) and C(format) of the image that the volume lies on, or null.
       type: dict
       returned: success
+    encryption:
+      description: Format of the volume's encryption, for example V(luks), or null.
+      type: str
+      returned: success
     permissions:
       description:
         - C(mode) (octal string), C(owner), C(group) (numbers) and C(label) of the file, or null.
@@ -142,12 +159,8 @@ def main() -> None:
         argument_spec={**LIBVIRT_ARGUMENTS, **VOLUME_INFO_ARGUMENTS},
         supports_check_mode=True,
     )
-    run.report(
-        module,
-        lambda client: {
-            "volumes": info.volumes(client, module.params["pool"], module.params["name"])
-        },
-    )
+    filters = [module.params[name] for name in ("pool", "name", "format", "path")]
+    run.report(module, lambda client: {"volumes": info.volumes(client, *filters)})
 
 
 if __name__ == "__main__":

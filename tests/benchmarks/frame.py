@@ -54,7 +54,6 @@ def run_make(target: str) -> str:
 
     :raises BenchmarkError: it failed
     """
-    # A make that called this one may have asked for colours.
     done = make(target)
     if done.returncode:
         raise BenchmarkError(f"make {target} failed:\n{done.stdout}")

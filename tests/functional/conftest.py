@@ -39,14 +39,17 @@ def _daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateLibvirt
 
 @pytest.fixture
 def libvirtd(_daemon: PrivateLibvirtd) -> Iterator[PrivateLibvirtd]:
-    """A libvirtd without domains, and afterwards without pools."""
+    """A libvirtd without domains, and afterwards without pools and secrets."""
     yield _daemon
     for domain in _daemon.virsh("list", "--all", "--name").split():
         _daemon.run("virsh", "destroy", domain, check=False)
         _daemon.run("virsh", "undefine", domain, check=False)
-    for pool in _daemon.virsh("pool-list", "--all", "--name").split():
+    for pool in _daemon.virsh("pool-list", "--all", "--uuid").split():
         _daemon.run("virsh", "pool-destroy", pool, check=False)
         _daemon.run("virsh", "pool-undefine", pool, check=False)
+    for line in _daemon.virsh("secret-list").splitlines():
+        if line.strip():
+            _daemon.run("virsh", "secret-undefine", line.split()[0])
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,10 @@ import socket
 import sys
 
 PACKAGE = "ansible_collections.polyvisor.compute.plugins.modules"
-_MODULES = ("libvirt_pool", "libvirt_pool_info", "libvirt_volume", "libvirt_volume_info")
+_MODULES = (
+    *("libvirt_pool", "libvirt_pool_info", "libvirt_secret", "libvirt_secret_info"),
+    *("libvirt_volume", "libvirt_volume_info"),
+)
 
 
 def _answer(connection: socket.socket) -> None:
@@ -37,8 +40,9 @@ def main(path: str) -> None:
     for module in _MODULES:
         importlib.import_module(f"{PACKAGE}.{module}")
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(f"{path}.new")
     listener.listen()
+    os.rename(f"{path}.new", path)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection = listener.accept()[0]

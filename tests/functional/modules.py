@@ -18,7 +18,7 @@ from typing import Any
 from module_server import PACKAGE
 from private_libvirtd import PrivateLibvirtd
 
-_PATIENCE = 60
+_PATIENCE = 180
 
 
 class ModuleFailed(AssertionError):
@@ -48,7 +48,7 @@ class Modules:
             "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         }
         server = str(Path(__file__).with_name("module_server.py"))
-        self._server = self._spawn(server, self._socket)
+        self._server = self.spawn(server, self._socket)
         deadline = time.monotonic() + _PATIENCE
         while not os.path.exists(self._socket):
             assert self._server.poll() is None, self._server.communicate()
@@ -60,10 +60,12 @@ class Modules:
         self._server.terminate()
         self._server.communicate(timeout=_PATIENCE)
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen:
+    def spawn(self, *arguments: str) -> subprocess.Popen:
+        """Start a Python that finds the collection, where the daemon is."""
         return subprocess.Popen(
             self._daemon.command(sys.executable, *arguments),
             env=self.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -75,9 +77,15 @@ class Modules:
         path.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
         return str(path)
 
-    def start(self, module: str, arguments: dict[str, Any]) -> subprocess.Popen:
-        """Start a module in an interpreter of its own; see ``result``."""
-        return self._spawn("-m", f"{PACKAGE}.{module}", self._write(arguments, check=False))
+    def start(
+        self, module: str, arguments: dict[str, Any], *launcher: str, check: bool = False
+    ) -> subprocess.Popen:
+        """Start a module in an interpreter of its own; see ``result``.
+
+        :param launcher: a script, with arguments, that runs the module in its own way
+        """
+        how = launcher or ("-m",)
+        return self.spawn(*how, f"{PACKAGE}.{module}", self._write(arguments, check))
 
     def result(self, process: subprocess.Popen) -> dict[str, Any]:
         """What a started module returned."""

@@ -36,7 +36,7 @@ set -e
 mkdir -p {state}
 for directory in {state}; do mount -t tmpfs -o mode=755 tmpfs "$directory"; done
 mount --bind {folder}/qemu.conf /etc/libvirt/qemu.conf
-exec libvirtd --config {folder}/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
+exec libvirtd --config {folder}/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid {options}
 """
 _PATIENCE = 60
 
@@ -45,18 +45,22 @@ class PrivateLibvirtd:
     """Starts the daemon, and runs commands where they see it.
 
     :param folder: an empty directory, for configuration and log
+    :param configuration: further lines of libvirtd.conf
+    :param options: further options of libvirtd
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, configuration: str = "", options: str = "") -> None:
         self.folder = folder
+        self._configuration = configuration
+        self._options = options
         self.log = folder / "libvirtd.log"
         self._process: subprocess.Popen | None = None
 
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
         (self.folder / "qemu.conf").write_text(_QEMU)
-        (self.folder / "libvirtd.conf").write_text(_LIBVIRTD)
-        script = _START.format(state=" ".join(_STATE), folder=self.folder)
+        (self.folder / "libvirtd.conf").write_text(_LIBVIRTD + self._configuration)
+        script = _START.format(state=" ".join(_STATE), folder=self.folder, options=self._options)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", script],
@@ -73,6 +77,11 @@ class PrivateLibvirtd:
     def stop(self) -> None:
         """End the daemon and what it started; its file systems go with it."""
         self._process.terminate()
+        self._process.wait(_PATIENCE)
+
+    def kill(self) -> None:
+        """End the daemon at once, in the midst of what it is doing."""
+        self._process.kill()
         self._process.wait(_PATIENCE)
 
     def command(self, *arguments: str) -> list[str]:

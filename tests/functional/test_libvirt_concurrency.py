@@ -29,6 +29,30 @@ def test_one_pool_made_by_many(modules, tmp_path):
     assert not modules.run("libvirt_pool", **arguments)["changed"]
 
 
+def test_one_pool_changed_and_restarted_by_many(modules, pool, tmp_path):
+    """Whoever is last wins; the pool is not left stopped or half changed."""
+    paths = [str(tmp_path / name) for name in ("one", "other")]
+    arguments = [
+        {"name": pool, "type": "dir", "target": {"path": path}, "restart": True} for path in paths
+    ]
+    at_once(modules, "libvirt_pool", arguments * (RUNS // 2))
+    result = modules.run("libvirt_pool", name=pool)
+    assert result["pool"]["state"] == "active"
+    assert result["pool"]["target_path"] in paths
+    for each in arguments:
+        modules.run("libvirt_pool", **each)
+        again = modules.run("libvirt_pool", **each)
+        assert (again["changed"], again["restart_required"]) == (False, False)
+
+
+def test_one_secret_made_by_many(modules):
+    arguments = {"usage": "iscsi", "name": "target", "value": "twelve-letter", "private": True}
+    at_once(modules, "libvirt_secret", [arguments] * RUNS)
+    assert not modules.run("libvirt_secret", **arguments)["changed"]
+    found = modules.run("libvirt_secret_info")["secrets"]
+    assert [(secret["name"], secret["private"]) for secret in found] == [("target", True)]
+
+
 def test_one_pool_removed_by_many(modules, pool):
     modules.run("libvirt_volume", pool=pool, name="v", capacity="1M")
     at_once(modules, "libvirt_pool", [{"name": pool, "state": "undefined"}] * RUNS)

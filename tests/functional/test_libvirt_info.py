@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pool_cases import OPTIONS, RARE
 
 
 @pytest.fixture
@@ -63,6 +64,37 @@ def test_pools_by_name(modules, two_pools):
     assert "volumes" not in result["pools"][0]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"type": ["dir"]}, ["a", "b"]),
+        ({"type": ["fs", "disk"]}, []),
+        ({"state": ["inactive"]}, ["a"]),
+        ({"state": ["inactive", "active"]}, ["a", "b"]),
+        ({"state": ["active"], "type": ["dir"], "name": ["a"]}, []),
+        ({"name": []}, []),
+    ],
+)
+def test_pools_by_type_and_state(modules, two_pools, arguments, names):
+    modules.run("libvirt_pool", name="a", state="inactive")
+    for volumes in (False, True):
+        pools = modules.run("libvirt_pool_info", volumes=volumes, **arguments)["pools"]
+        assert [pool["name"] for pool in pools] == names
+
+
+def test_pool_is_shown_as_the_options_that_make_it(modules):
+    """What is returned can be given back, and is no change."""
+    definition = {"state": "inactive", "build": "never", "name": "p"}
+    options = ("type", "source", "target", "features", "mount_options", "rbd_options")
+    for kind, stated in OPTIONS:
+        if kind not in RARE:
+            modules.run("libvirt_pool", type=kind, **definition, **stated)
+            found = modules.run("libvirt_pool_info", name=["p"])["pools"][0]
+            returned = {option: found[option] for option in options if found[option]}
+            assert not modules.run("libvirt_pool", **definition, **returned)["changed"], returned
+            modules.run("libvirt_pool", name="p", state="undefined")
+
+
 def test_inactive_pool_shows_no_volumes(modules, two_pools):
     modules.run("libvirt_pool", name="a", state="inactive")
     pools = modules.run("libvirt_pool_info", volumes=True)["pools"]
@@ -80,9 +112,16 @@ def test_inactive_pool_shows_no_volumes(modules, two_pools):
         ({"name": "x"}, ["a/x", "b/x"]),
         ({"pool": "b", "name": "y"}, ["b/y"]),
         ({"pool": "b", "name": "none"}, []),
+        ({"format": "qcow2"}, ["a/x", "a/y", "b/x", "b/y"]),
+        ({"format": "raw"}, []),
+        ({"name": "x", "format": "qcow2", "pool": "a"}, ["a/x"]),
+        ({"path": "{folder}/a/y"}, ["a/y"]),
+        ({"path": "{folder}/a/y", "pool": "b"}, []),
+        ({"path": "{folder}/none"}, []),
     ],
 )
-def test_volumes(modules, two_pools, arguments, found):
+def test_volumes(modules, two_pools, arguments, found, tmp_path):
+    arguments = {key: value.format(folder=tmp_path) for key, value in arguments.items()}
     volumes = modules.run("libvirt_volume_info", **arguments)["volumes"]
     assert [f"{volume['pool']}/{volume['name']}" for volume in volumes] == found
 
@@ -93,10 +132,22 @@ def test_info_changes_nothing(modules, two_pools):
             assert not modules.run(module, check=check)["changed"]
 
 
+def ad_hoc(ansible, module: str, **arguments) -> dict:
+    """What one of the modules returns to somebody who calls it from a shell."""
+    command = ["ansible", "localhost", "-m", f"polyvisor.compute.{module}"]
+    if arguments:
+        command += ["-a", json.dumps(arguments)]
+    output = ansible(*command)
+    return json.loads(output.split("=>", 1)[1])
+
+
 def test_ad_hoc(ansible, two_pools):
-    output = ansible("ansible", "localhost", "-m", "polyvisor.compute.libvirt_pool_info")
-    result = json.loads(output.split("=>", 1)[1])
-    assert [pool["name"] for pool in result["pools"]] == ["a", "b"]
+    pools = ad_hoc(ansible, "libvirt_pool_info")["pools"]
+    assert [pool["name"] for pool in pools] == ["a", "b"]
+    assert len(ad_hoc(ansible, "libvirt_pool_info", volumes=True, name=["a"])["pools"]) == 1
+    assert len(ad_hoc(ansible, "libvirt_volume_info", pool="a")["volumes"]) == 2
+    assert ad_hoc(ansible, "libvirt_pool", name="a", state="inactive")["changed"]
+    assert ad_hoc(ansible, "libvirt_secret_info")["secrets"] == []
 
 
 PLAYBOOK = """

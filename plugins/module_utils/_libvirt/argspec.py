@@ -9,6 +9,7 @@ from typing import Any
 
 LIBVIRT_ARGUMENTS: dict[str, dict[str, Any]] = {
     "uri": {"type": "str", "default": "qemu:///system"},
+    "timeout": {"type": "int", "default": 60},
 }
 
 _PERMISSIONS: dict[str, Any] = {
@@ -21,20 +22,89 @@ _PERMISSIONS: dict[str, Any] = {
     },
 }
 
-POOL_ARGUMENTS: dict[str, dict[str, Any]] = {
-    "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": ["dir", "fs", "disk"]},
-    "source": {
-        "type": "dict",
-        "options": {
-            "devices": {"type": "list", "elements": "str"},
-            "format": {"type": "str"},
+_ADAPTER: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "type": {"type": "str", "choices": ["scsi_host", "fc_host"], "default": "scsi_host"},
+        "name": {"type": "str"},
+        "parentaddr": {
+            "type": "dict",
+            "options": {
+                "unique_id": {"type": "int", "required": True},
+                "domain": {"type": "str", "default": "0x0000"},
+                "bus": {"type": "str", "default": "0x00"},
+                "slot": {"type": "str", "required": True},
+                "function": {"type": "str", "default": "0x0"},
+            },
+        },
+        "wwnn": {"type": "str"},
+        "wwpn": {"type": "str"},
+        "parent": {"type": "str"},
+        "parent_wwnn": {"type": "str"},
+        "parent_wwpn": {"type": "str"},
+        "parent_fabric_wwn": {"type": "str"},
+        "managed": {"type": "bool"},
+    },
+    "required_if": [("type", "fc_host", ("wwnn", "wwpn"))],
+    "mutually_exclusive": [("name", "parentaddr")],
+}
+
+_AUTH: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "type": {"type": "str", "choices": ["chap", "ceph"], "required": True},
+        "username": {"type": "str", "required": True},
+        "secret": {
+            "type": "dict",
+            "required": True,
+            "no_log": False,
+            "options": {"usage": {"type": "str"}, "uuid": {"type": "str"}},
+            "mutually_exclusive": [("usage", "uuid")],
+            "required_one_of": [("usage", "uuid")],
         },
     },
+}
+
+_SOURCE: dict[str, Any] = {
+    "type": "dict",
+    "options": {
+        "hosts": {
+            "type": "list",
+            "elements": "dict",
+            "options": {"name": {"type": "str", "required": True}, "port": {"type": "int"}},
+        },
+        "dir": {"type": "str"},
+        "devices": {"type": "list", "elements": "str"},
+        "part_separator": {"type": "bool"},
+        "name": {"type": "str"},
+        "adapter": _ADAPTER,
+        "format": {"type": "str"},
+        "initiator": {"type": "str"},
+        "auth": _AUTH,
+        "vendor": {"type": "str"},
+        "product": {"type": "str"},
+        "protocol_version": {"type": "str"},
+    },
+}
+
+POOL_TYPES = (
+    *("dir", "fs", "netfs", "disk", "logical", "iscsi", "iscsi-direct", "scsi", "mpath", "rbd"),
+    *("sheepdog", "gluster", "zfs", "vstorage"),
+)
+
+POOL_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "name": {"type": "str", "required": True},
+    "type": {"type": "str", "choices": list(POOL_TYPES)},
+    "source": _SOURCE,
     "target": {
         "type": "dict",
         "options": {"path": {"type": "path"}, "permissions": _PERMISSIONS},
     },
+    "features": {"type": "dict", "options": {"cow": {"type": "bool"}}},
+    "mount_options": {"type": "list", "elements": "str"},
+    "rbd_options": {"type": "dict"},
+    "volume_allocation": {"type": "str", "choices": ["default", "capacity"]},
+    "xml": {"type": "str"},
     "state": {
         "type": "str",
         "choices": ["active", "inactive", "undefined", "deleted"],
@@ -50,6 +120,15 @@ POOL_ARGUMENTS: dict[str, dict[str, Any]] = {
     "restart": {"type": "bool", "default": False},
     "delete_data": {"type": "bool", "default": False},
 }
+
+# Raw XML says all of what these say.
+POOL_EXCLUSIONS = [
+    ("xml", option)
+    for option in (
+        *("type", "source", "target", "features", "mount_options", "rbd_options"),
+        "volume_allocation",
+    )
+]
 
 _VOLUME_NAME: dict[str, dict[str, Any]] = {
     "pool": {"type": "str", "required": True},
@@ -75,16 +154,110 @@ VOLUME_ARGUMENTS: dict[str, dict[str, Any]] = {
         "required_one_of": [("name", "path")],
         "required_together": [("pool", "name")],
     },
+    "upload": {
+        "type": "dict",
+        "options": {
+            "src": {"type": "path", "required": True},
+            "replace": {
+                "type": "str",
+                "choices": ["never", "unused", "stopped"],
+                "default": "unused",
+            },
+            "in_place": {"type": "bool", "default": False},
+        },
+    },
+    "download": {
+        "type": "dict",
+        "options": {
+            "dest": {"type": "path", "required": True},
+            "force": {"type": "bool", "default": True},
+        },
+    },
+    "wipe": {
+        "type": "str",
+        "choices": [
+            "zero",
+            "nnsa",
+            "dod",
+            "bsi",
+            "gutmann",
+            "schneier",
+            "pfitzner7",
+            "pfitzner33",
+            "random",
+            "trim",
+        ],
+    },
+    "encryption": {
+        "type": "dict",
+        "options": {
+            "format": {"type": "str", "choices": ["luks"], "default": "luks"},
+            "secret": {
+                "type": "dict",
+                "required": True,
+                "no_log": False,
+                "options": {"usage": {"type": "str"}, "uuid": {"type": "str"}},
+                "mutually_exclusive": [("usage", "uuid")],
+                "required_one_of": [("usage", "uuid")],
+            },
+            "cipher": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "size": {"type": "int", "required": True},
+                    "mode": {"type": "str"},
+                    "hash": {"type": "str"},
+                },
+            },
+            "ivgen": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "hash": {"type": "str"},
+                },
+            },
+        },
+    },
     "permissions": _PERMISSIONS,
     "allow_shrink": {"type": "bool", "default": False},
 }
 
+POOL_STATES = ("active", "inactive", "building", "degraded", "inaccessible")
+
 POOL_INFO_ARGUMENTS: dict[str, dict[str, Any]] = {
     "name": {"type": "list", "elements": "str"},
+    "type": {"type": "list", "elements": "str", "choices": list(POOL_TYPES)},
+    "state": {"type": "list", "elements": "str", "choices": list(POOL_STATES)},
     "volumes": {"type": "bool", "default": False},
 }
 
 VOLUME_INFO_ARGUMENTS: dict[str, dict[str, Any]] = {
     "pool": {"type": "str"},
     "name": {"type": "str"},
+    "format": {"type": "str"},
+    "path": {"type": "path"},
+}
+
+SECRET_USAGES = ("volume", "iscsi", "ceph", "tls", "vtpm")
+
+SECRET_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "usage": {"type": "str", "choices": list(SECRET_USAGES), "required": True},
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "uuid": {"type": "str"},
+    "description": {"type": "str"},
+    "private": {"type": "bool"},
+    "ephemeral": {"type": "bool"},
+    "value": {"type": "str", "no_log": True},
+    "encoding": {"type": "str", "choices": ["text", "base64"], "default": "text"},
+    "update_value": {
+        "type": "str",
+        "choices": ["if_different", "always"],
+        "default": "if_different",
+    },
+}
+
+SECRET_INFO_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "usage": {"type": "list", "elements": "str", "choices": ["none", *SECRET_USAGES]},
+    "name": {"type": "list", "elements": "str"},
 }

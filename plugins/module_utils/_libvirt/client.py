@@ -1,7 +1,7 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Speaks to libvirt through libvirt-python; the only file that does.
+"""Speaks to libvirt through libvirt-python; beside its connection and its reader of XML.
 
 Pools and volumes go in and out as libvirt's own XML, see https://libvirt.org/formatstorage.html.
 Every method raises OperationFailed if libvirt refuses, and Unreachable if the connection breaks.
@@ -10,9 +10,11 @@ Every method raises OperationFailed if libvirt refuses, and Unreachable if the c
 from __future__ import annotations
 
 import traceback
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import urlsplit
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
@@ -20,6 +22,8 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     OperationFailed,
     Unreachable,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import stream
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.connection import connect
 
 try:
     import libvirt
@@ -41,6 +45,7 @@ _CREATE_FLAGS = {
 # What libvirt says, as an internal error, of a pool in which volumes are being made, and of a
 # volume that another clone is being made into.
 _BUSY_MESSAGES = ("asynchronous jobs running", "already in use")
+SECRET_USAGES = ("none", "volume", "ceph", "iscsi", "tls", "vtpm")
 POOL_STATES = ("inactive", "building", "active", "degraded", "inaccessible")
 
 
@@ -73,13 +78,26 @@ class Pool:
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume of an active pool, with its XML."""
+    """A volume of an active pool, with its XML, which tells the rest: one call a volume."""
 
     pool: str
     name: str
-    key: str
-    path: str
     xml: str
+
+    @cached_property
+    def root(self) -> ET.Element:
+        """The XML, parsed."""
+        return ET.fromstring(self.xml)
+
+    @property
+    def key(self) -> str:
+        """What identifies the volume for libvirt."""
+        return self.root.findtext("key", "")
+
+    @property
+    def path(self) -> str:
+        """Path of the file or device, or what takes its place."""
+        return self.root.findtext("target/path", "")
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,20 @@ class Domain:
     name: str
     active: bool
     xml: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret that libvirt keeps, without its value.
+
+    :param usage: one of SECRET_USAGES
+    :param name: what it is for: a volume's path, an iSCSI target, a name
+    """
+
+    uuid: str
+    usage: str
+    name: str
+    xml: str
 
 
 @contextmanager
@@ -119,23 +151,17 @@ class Client:
     """One connection to a libvirt daemon.
 
     :param uri: a libvirt connection URI, see https://libvirt.org/uri.html
+    :param timeout: seconds that the daemon may be silent; 0 for ever
     :raises MissingLibrary: if libvirt-python cannot be imported
     :raises Unreachable: if no daemon answers
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, timeout: int = 0) -> None:
         if libvirt is None:
             raise MissingLibrary("libvirt-python", LIBVIRT_IMPORT_ERROR)
         self.uri = uri
         libvirt.registerErrorHandler(_keep_quiet, None)
-        try:
-            self._connection = libvirt.open(uri)
-        except libvirt.libvirtError as error:
-            raise Unreachable(
-                f"Could not connect to libvirt at {uri}: {error.get_error_message()}. Check that "
-                "the URI is right, that libvirtd (or virtqemud and virtstoraged) runs there, and "
-                "that the user of this task may use it (become, or group libvirt)."
-            ) from error
+        self._connection = connect(uri, timeout)
 
     def close(self) -> None:
         """Log off; a connection that broke while it was used has been told already."""
@@ -148,6 +174,12 @@ class Client:
         return not urlsplit(self.uri).hostname
 
     # Pools
+
+    def active_pool_names(self) -> list[str]:
+        """The names of the active pools: one call for all."""
+        with _doing("list the storage pools"):
+            flag = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+            return sorted(pool.name() for pool in self._connection.listAllStoragePools(flag))
 
     def pools(self) -> list[Pool]:
         """All pools, by name."""
@@ -207,6 +239,19 @@ class Client:
         with _doing(f"undefine pool {name!r}"):
             self._pool(name).undefine()
 
+    def pool_types(self) -> set[str]:
+        """The types of pool that the daemon has a backend for."""
+        with _doing("ask for the types of storage pool"):
+            xml = self._connection.getStoragePoolCapabilities(0)
+        found = ET.fromstring(xml).iterfind("pool[@supported='yes']")
+        return {pool.get("type", "") for pool in found}
+
+    def volume_groups(self) -> set[str]:
+        """The names of the LVM volume groups that the daemon's machine has."""
+        with _doing("look for volume groups"):
+            xml = self._connection.findStoragePoolSources("logical", None, 0)
+        return {name.text or "" for name in ET.fromstring(xml).iterfind("source/name")}
+
     def set_autostart(self, name: str, autostart: bool) -> None:
         """Whether the pool starts with the daemon."""
         with _doing(f"set the autostart of pool {name!r}"):
@@ -220,6 +265,11 @@ class Client:
             found = self._pool(pool).listAllVolumes(0)
         records = (self._volume_record(pool, volume) for volume in found)
         return sorted((volume for volume in records if volume), key=lambda volume: volume.name)
+
+    def volume_names(self, pool: str) -> list[str]:
+        """The names of the volumes of an active pool: one call for all."""
+        with _doing(f"list the volumes of pool {pool!r}"):
+            return sorted(volume.name() for volume in self._pool(pool).listAllVolumes(0))
 
     def find_volume(self, pool: str, name: str) -> Volume | None:
         """A volume of an active pool by its name, or None."""
@@ -261,6 +311,44 @@ class Client:
         with _doing(f"delete volume {name!r} of pool {pool!r}"):
             self._volume(pool, name).delete(0)
 
+    def wipe_volume(self, pool: str, name: str, algorithm: str) -> None:
+        """Overwrite a volume; ``algorithm`` as in VIR_STORAGE_VOL_WIPE_ALG, in lower case."""
+        number = getattr(libvirt, f"VIR_STORAGE_VOL_WIPE_ALG_{algorithm.upper()}")
+        with _doing(f"wipe volume {name!r} of pool {pool!r} with algorithm {algorithm}"):
+            self._volume(pool, name).wipePattern(number, 0)
+
+    # Streams
+
+    def upload(self, volume: Volume, file: int, length: int, total: int) -> None:
+        """Overwrite a volume with so many bytes of a file (a descriptor), then zeros to a total.
+
+        :raises OperationFailed: also if the file cannot be read any more
+        """
+        what = f"upload to volume {volume.name!r} of pool {volume.pool!r}"
+        with _doing(what), self._streaming() as channel:
+            handle = self._volume(volume.pool, volume.name)
+            handle.upload(channel, 0, total, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
+            stream.send(channel, file, length, total)
+
+    def download(self, volume: Volume, sink: stream.Sink, length: int) -> None:
+        """Hand so many bytes of a volume to a sink; all of them where ``length`` is 0."""
+        what = f"download volume {volume.name!r} of pool {volume.pool!r}"
+        with _doing(what), self._streaming() as channel:
+            handle = self._volume(volume.pool, volume.name)
+            handle.download(channel, 0, length, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)
+            stream.receive(channel, sink)
+
+    @contextmanager
+    def _streaming(self) -> Iterator[libvirt.virStream]:
+        """A blocking stream, given up if anything goes wrong."""
+        channel = self._connection.newStream(0)
+        try:
+            yield channel
+        except BaseException:
+            with suppress(libvirt.libvirtError):
+                channel.abort()
+            raise
+
     # Domains
 
     def domains(self) -> list[Domain]:
@@ -269,6 +357,53 @@ class Client:
             found = self._connection.listAllDomains(0)
         records = (self._domain_record(domain) for domain in found)
         return [domain for domain in records if domain]
+
+    # Secrets
+
+    def secrets(self) -> list[Secret]:
+        """All secrets, by usage and name."""
+        with _doing("list the secrets"):
+            found = self._connection.listAllSecrets(0)
+        records = (self._secret_record(secret) for secret in found)
+        return sorted(
+            (secret for secret in records if secret), key=lambda secret: (secret.usage, secret.name)
+        )
+
+    def find_secret(self, usage: str, name: str) -> Secret | None:
+        """A secret by what it is for, or None."""
+        try:
+            with _doing(f"look up the secret of {usage} {name!r}"):
+                kind = SECRET_USAGES.index(usage)
+                return self._secret_record(self._connection.secretLookupByUsage(kind, name))
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
+                return None
+            raise
+
+    def define_secret(self, xml: str) -> None:
+        """Make a secret, or change all of it but its value."""
+        with _doing("define the secret"):
+            self._connection.secretDefineXML(xml, 0)
+
+    def undefine_secret(self, uuid: str) -> None:
+        """Forget a secret and its value."""
+        with _doing(f"remove secret {uuid}"):
+            self._connection.secretLookupByUUIDString(uuid).undefine()
+
+    def secret_value(self, uuid: str) -> bytes | None:
+        """The value of a secret that is not private; None where it has none yet."""
+        try:
+            with _doing(f"read the value of secret {uuid}"):
+                return self._connection.secretLookupByUUIDString(uuid).value(0)
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
+                return None
+            raise
+
+    def set_secret_value(self, uuid: str, value: bytes) -> None:
+        """Store the value of a secret."""
+        with _doing(f"set the value of secret {uuid}"):
+            self._connection.secretLookupByUUIDString(uuid).setValue(value, 0)
 
     # Handles
 
@@ -322,9 +457,21 @@ class Client:
         name = handle.name()
         try:
             with _doing(f"read volume {name!r} of pool {pool!r}"):
-                return Volume(pool, name, handle.key(), handle.path(), handle.XMLDesc(0))
+                return Volume(pool, name, handle.XMLDesc(0))
         except OperationFailed as error:
             if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
+                return None
+            raise
+
+    @staticmethod
+    def _secret_record(handle: libvirt.virSecret) -> Secret | None:
+        uuid = handle.UUIDString()
+        try:
+            with _doing(f"read secret {uuid}"):
+                usage = SECRET_USAGES[handle.usageType()]
+                return Secret(uuid, usage, handle.usageID() or "", handle.XMLDesc(0))
+        except OperationFailed as error:
+            if error.code == libvirt.VIR_ERR_NO_SECRET:
                 return None
             raise
 

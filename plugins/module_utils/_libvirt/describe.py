@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import Any
 
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import pool_options
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
     Pool,
     Volume,
@@ -28,13 +29,14 @@ def pool(found: Pool) -> dict[str, Any]:
         "allocation": _size(root, "allocation"),
         "available": _size(root, "available"),
         "target_path": root.findtext("target/path"),
+        **pool_options.read(root),
         "xml": found.live,
     }
 
 
 def volume(found: Volume) -> dict[str, Any]:
     """A volume; ``backing`` and ``physical`` are None where it has none."""
-    root = ET.fromstring(found.xml)
+    root = found.root
     return {
         "pool": found.pool,
         "name": found.name,
@@ -46,7 +48,8 @@ def volume(found: Volume) -> dict[str, Any]:
         "allocation": _size(root, "allocation"),
         "physical": _size(root, "physical") if root.find("physical") is not None else None,
         "backing": backing(root),
-        "permissions": permissions(root),
+        "encryption": _attribute(root, "target/encryption", "format"),
+        "permissions": pool_options.permissions(root),
         "xml": found.xml,
     }
 
@@ -59,22 +62,15 @@ def backing(root: ET.Element) -> dict[str, Any] | None:
     return {"path": path, "format": _attribute(root, "backingStore/format")}
 
 
-def permissions(root: ET.Element) -> dict[str, Any] | None:
-    """Mode as an octal string, owner and group as numbers, label where there is one."""
-    node = root.find("target/permissions")
-    if node is None:
-        return None
-    return {
-        "mode": node.findtext("mode"),
-        "owner": int(node.findtext("owner", "-1")),
-        "group": int(node.findtext("group", "-1")),
-        "label": node.findtext("label"),
-    }
+def volume_view(described: dict[str, Any]) -> dict[str, Any]:
+    """What a diff shows of a volume that ``volume`` described."""
+    shown = ("pool", "name", "capacity", "format", "backing", "encryption", "permissions")
+    return {"state": "present", **{key: described[key] for key in shown}}
 
 
-def _attribute(root: ET.Element, path: str) -> str | None:
+def _attribute(root: ET.Element, path: str, name: str = "type") -> str | None:
     node = root.find(path)
-    return None if node is None else node.get("type")
+    return None if node is None else node.get(name)
 
 
 def _size(root: ET.Element, tag: str) -> int:

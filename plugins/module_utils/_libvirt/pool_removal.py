@@ -8,15 +8,21 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
+    OperationFailed,
+    Refused,
+)
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import describe, usage
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
     Client,
     Pool,
     Volume,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import type_of
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
 
+# How to make what a pool needs to start, where that can be done without loss.
+_REBUILDS = {"dir": "directory", "fs": "directory", "netfs": "directory", "disk": "empty"}
 # libvirt lists it as a volume; the file system, which stays, wants it.
 _BELONGS_TO_FILE_SYSTEM = "lost+found"
 
@@ -59,29 +65,51 @@ def _deletion(
 ) -> Plan:
     """Delete volumes, what is under the pool, and its definition."""
     steps = []
-    is_disk = before["type"] == "disk"
+    known = type_of(before["type"])
+    if not known.deletes_volumes:
+        raise Refused(
+            f"The volumes of pool {pool.name!r} are devices that others provide; libvirt cannot "
+            f"delete those of a pool of type {before['type']}. Use state=undefined."
+        )
     if pool.active:
         volumes = client.volumes(pool.name)
         before["volumes"] = [volume.name for volume in volumes]
         usage.require_unused(client, volumes)
+    elif before["type"] == "logical" and _group(pool) not in client.volume_groups():
+        return Plan(before, gone, _forget(client, pool, active=False), facts)
     else:
         start = Step(
             "start",
-            lambda: client.start_pool(pool.name),
+            lambda: _start(client, pool.name, before["type"]),
             lambda: client.stop_pool(pool.name),
             quiet=True,
         )
         steps.append(start)
     if not pool.persistent:
         steps.append(Step("define", lambda: client.define_pool(pool.name, pool.definition)))
-    delete = _require_unused if is_disk else _delete_volumes
-    steps += [
-        Step("delete volumes", lambda: delete(client, pool.name)),
-        Step("stop", lambda: client.stop_pool(pool.name)),
-        Step("delete", lambda: client.delete_pool(pool.name)),
-        Step("undefine", lambda: client.undefine_pool(pool.name)),
-    ]
+    delete = _require_unused if before["type"] == "disk" else _delete_volumes
+    steps.append(Step("delete volumes", lambda: delete(client, pool.name)))
+    steps.append(Step("stop", lambda: client.stop_pool(pool.name)))
+    if known.deletes:
+        steps.append(Step("delete", lambda: client.delete_pool(pool.name)))
+    steps.append(Step("undefine", lambda: client.undefine_pool(pool.name)))
     return Plan(before, gone, steps, facts)
+
+
+def _start(client: Client, name: str, kind: str) -> None:
+    """Start, to see what there is to delete; what an earlier run had deleted is made once more."""
+    try:
+        client.start_pool(name)
+    except OperationFailed as error:
+        mode = _REBUILDS.get(kind)
+        if not mode or error.busy:
+            raise
+        client.build_pool(name, mode)
+        client.start_pool(name)
+
+
+def _group(pool: Pool) -> str | None:
+    return ET.fromstring(pool.definition).findtext("source/name")
 
 
 def _require_unused(client: Client, pool: str) -> list[Volume]:

@@ -35,7 +35,7 @@ def ensure(module: AnsibleModule, make_plan: Callable[[Client], Any]) -> None:
 def report(module: AnsibleModule, work: Callable[[Client], dict[str, Any]]) -> None:
     """Exit with what ``work`` returns, or fail with the message of its error."""
     try:
-        with closing(Client(module.params["uri"])) as client:
+        with closing(Client(module.params["uri"], module.params["timeout"])) as client:
             result = work(client)
     except MissingLibrary as error:
         module.fail_json(

@@ -56,7 +56,7 @@ def from_volume(client: Client, pool: str, name: str) -> Source:
     active_pool(client, pool)
     volume = client.find_volume(pool, name)
     if not volume:
-        names = [volume.name for volume in client.volumes(pool)]
+        names = client.volume_names(pool)
         shown = ", ".join(names[:_NAMES_SHOWN]) or "none"
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
         raise NotFound(f"There is no volume {name!r} in pool {pool!r} (there are: {shown}{more}).")
@@ -76,6 +76,18 @@ def from_backing(client: Client, backing: dict[str, Any]) -> Source:
         volume = client.find_volume_by_path(path)
         found = _of(volume) if volume else _image(client, path, stated)
     return Source(found.path, stated or found.format, found.capacity, found.volume)
+
+
+def require_secret(client: Client, encryption: dict[str, Any] | None) -> None:
+    """Refuse an encryption whose passphrase libvirt does not know."""
+    if not encryption:
+        return
+    wanted = encryption["secret"]
+    for known in client.secrets():
+        if wanted["uuid"] == known.uuid or (known.usage, known.name) == ("volume", wanted["usage"]):
+            return
+    named = " ".join(f"{key} {value}" for key, value in wanted.items() if value)
+    raise NotFound(f"libvirt has no secret of {named}. Define it: libvirt_secret.")
 
 
 def _of(volume: Volume) -> Source:

@@ -14,7 +14,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Volume,
 )
 
-VOLUME = Volume("pool", "v", "/p/v", "/p/v", "<volume><name>v</name></volume>")
+VOLUME = Volume("pool", "v", "<volume><target><path>/p/v</path></target></volume>")
 
 
 class Library:
@@ -67,6 +67,25 @@ def test_domain_that_uses_something_else_is_not(devices):
     usage.require_unused(Library([domain(devices)]), [VOLUME])
 
 
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("rbd-pool/v", "<source protocol='rbd' name='rbd-pool/v'/>"),
+        ("gluster://host/bricks/v", "<source protocol='gluster' name='bricks/v'/>"),
+        (
+            "ip-127.0.0.1:3260-iscsi-iqn.2026-11.com.example:disks-lun-1",
+            "<source protocol='iscsi' name='iqn.2026-11.com.example:disks/1'/>",
+        ),
+    ],
+)
+def test_domain_that_reaches_a_volume_over_the_network_is_found(path, source):
+    volume = Volume("pool", "v", f"<volume><target><path>{path}</path></target></volume>")
+    client = Library([domain(f"<disk type='network'>{source}</disk>")])
+    assert usage.domain_users(client, volume) == ["guest"]
+    other = Volume("pool", "w", f"<volume><target><path>{path}2</path></target></volume>")
+    assert usage.domain_users(client, other) == []
+
+
 def test_only_running_domains_where_those_are_asked_for():
     devices = "<disk><source file='/p/v'/></disk>"
     for active, users in ((True, ["guest"]), (False, [])):
@@ -76,7 +95,7 @@ def test_only_running_domains_where_those_are_asked_for():
 
 def test_volume_that_lies_on_another_keeps_it():
     xml = "<volume><backingStore><path>/p/v</path></backingStore></volume>"
-    top = Volume("pool", "top", "/p/top", "/p/top", xml)
+    top = Volume("pool", "top", xml)
     client = Library(volumes=[VOLUME, top])
     with pytest.raises(Refused, match="pool/top lies on 'v'"):
         usage.require_unused(client, [VOLUME])

@@ -40,3 +40,18 @@ def test_stated_permissions_only():
         "owner": "0",
     }
     assert root.find("target/format") is None
+
+
+def test_encrypted_volume_names_its_secret_and_cipher():
+    encryption = {
+        "format": "luks",
+        "secret": {"usage": "disk", "uuid": None},
+        "cipher": {"name": "aes", "size": 256, "mode": "xts", "hash": None},
+        "ivgen": None,
+    }
+    root = ET.fromstring(volume_xml.build("v", 10, 0, "raw", encryption=encryption))
+    node = root.find("target/encryption")
+    assert node.get("format") == "luks"
+    assert node.find("secret").attrib == {"type": "passphrase", "usage": "disk"}
+    assert node.find("cipher").attrib == {"name": "aes", "size": "256", "mode": "xts"}
+    assert node.find("ivgen") is None
