@@ -48,7 +48,7 @@ class _StoragePoolCase(_LibvirtCase):
         self.stub_out("nova_polyvisor.libvirt.driver.Storage", pools.storage)
         self.stub_out(
             "nova_polyvisor.libvirt.driver.StorageBackend",
-            lambda _storage: imagebackend.Backend(use_cow=True),
+            lambda _storage, _legacy: imagebackend.Backend(use_cow=True),
         )
         super().setUp()
 

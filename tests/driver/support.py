@@ -7,6 +7,7 @@ from typing import Any
 
 import fixtures
 import libvirt
+from nova import exception
 from nova_polyvisor.libvirt.storage import Storage
 from private_libvirtd import PrivateLibvirtd
 
@@ -22,6 +23,12 @@ class LibvirtdHost:
 
     def get_connection(self) -> Any:
         return self._connection
+
+    def _get_domain(self, instance: Any) -> Any:
+        try:
+            return self._connection.lookupByUUIDString(instance.uuid)
+        except libvirt.libvirtError:
+            raise exception.InstanceNotFound(instance_id=instance.uuid) from None
 
     def _wrap_libvirt_proxy(self, thing: Any) -> Any:
         return thing

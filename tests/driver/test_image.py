@@ -25,7 +25,8 @@ MAPPING = {"bus": "virtio", "dev": "vda", "type": "disk"}
 class ImageTestBase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
-        self.flags(instances_path=self.useFixture(fixtures.TempDir()).path)
+        self.instances_path = self.useFixture(fixtures.TempDir()).path
+        self.flags(instances_path=self.instances_path)
         self.pools = self.useFixture(StorageFixture())
         self.storage = self.pools.storage()
         self.storage.prepare()

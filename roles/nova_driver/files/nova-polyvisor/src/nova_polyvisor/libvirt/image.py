@@ -4,7 +4,7 @@
 
 import enum
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import nova.conf
@@ -23,6 +23,10 @@ from nova_polyvisor.libvirt.storage import Storage, volume_name
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+
+#: Disks that are a file's bytes, whatever they mean.
+_BYTES = frozenset({"kernel", "ramdisk", "disk.config"})
 
 
 class Kind(enum.Enum):
@@ -56,12 +60,12 @@ class LibvirtStorage(imagebackend.Image):
         if disk_name is None and path is None:
             raise ValueError("a disk is known by its name or by its path")
         self._storage = storage
-        self._pool = storage.disks
         self._kind = kind
         if disk_name is None:
             self.volume_name = os.path.basename(str(path))
         else:
             self.volume_name = volume_name(instance.uuid, disk_name)
+        self._pool = storage.pool_of(self.volume_name)
         super().__init__(
             path,
             "volume",
@@ -157,7 +161,9 @@ class LibvirtStorage(imagebackend.Image):
         """Move a local file into the volume, in place of what the volume was before."""
         self._pool.delete(self.volume_name)
         self._pool.upload(self.volume_name, local_file)
-        os.unlink(local_file)
+        # With this images_type, which is then that of legacy instances, nova removes it itself.
+        if CONF.libvirt.images_type != "rbd":
+            os.unlink(local_file)
         self._record("raw")
 
     def snapshot_extract(self, target: str, out_format: str) -> None:
@@ -185,18 +191,24 @@ def _mark_used(base: str) -> None:
 
 
 class StorageBackend(imagebackend.Backend):
-    """Gives nova's driver the disks of instances, all of them volumes.
+    """Gives nova's driver the disks of instances: volumes, or what nova's own backends have made.
 
     :param storage: the host's pools
+    :param legacy: the instances whose disks nova's own backends keep
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, legacy: Container[Any] = ()) -> None:
         super().__init__(CONF.use_cow_images)
+        self._novas = imagebackend.Backend(CONF.use_cow_images)
         self._storage = storage
+        self._legacy = legacy
 
-    def backend(self, image_type: str | None = None) -> type[LibvirtStorage]:
-        """Return the class of all disks."""
-        return LibvirtStorage
+    def backend(self, image_type: str | None = None) -> type[imagebackend.Image]:
+        """Return the class of the disks of new instances."""
+        if CONF.libvirt_storage.enabled:
+            return LibvirtStorage
+        novas: type[imagebackend.Image] = super().backend(image_type)
+        return novas
 
     def by_name(
         self,
@@ -204,26 +216,31 @@ class StorageBackend(imagebackend.Backend):
         name: str,
         image_type: str | None = None,
         disk_info_mapping: dict[str, Any] | None = None,
-    ) -> LibvirtStorage:
+    ) -> imagebackend.Image:
         """Return an instance's disk.
 
         :param name: the disk's name; nova gives a path in the instance's directory at times
-        :param image_type: ``raw`` for what is a file's bytes, such as a kernel
+        :param image_type: how nova's own backends make the disk; says nothing about volumes
         """
-        if image_type in ("raw", "flat"):
+        if instance in self._legacy:
+            return self._novas.by_name(instance, name, image_type, disk_info_mapping)
+        disk_name = os.path.basename(name)
+        if disk_name.removesuffix(".rescue") in _BYTES:
             kind = Kind.BYTES
         else:
             kind = Kind.COPY_ON_WRITE if CONF.use_cow_images else Kind.COPY
         return LibvirtStorage(
             self._storage,
             instance,
-            disk_name=os.path.basename(name),
+            disk_name=disk_name,
             disk_info_mapping=disk_info_mapping,
             kind=kind,
         )
 
     def by_libvirt_path(
         self, instance: Any, path: str, image_type: str | None = None
-    ) -> LibvirtStorage:
+    ) -> imagebackend.Image:
         """Return the disk that lies at a path."""
+        if instance in self._legacy:
+            return self._novas.by_libvirt_path(instance, path, image_type)
         return LibvirtStorage(self._storage, instance, path=path)

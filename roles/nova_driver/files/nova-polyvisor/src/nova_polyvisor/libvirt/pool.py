@@ -4,6 +4,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -125,22 +126,25 @@ class Pool:
                 LOG.info("Starting storage pool %s", self.name)
                 pool.create(0)
 
-    def refresh(self, wait: bool = True) -> None:
+    def refresh(self, wait: bool = True) -> bool:
         """Let libvirt read the pool's volumes anew.
 
         :param wait: whether to wait for volumes that are being made, during which libvirt
             refreshes no pool; if not, a busy pool is left as it is
+        :returns: whether the volumes have been read
         """
         with self._reporting("refresh"):
             if self._refreshed():
-                return
+                return True
             if not wait:
                 LOG.debug("Storage pool %s is busy and not refreshed", self.name)
-            elif not poll(self._refreshed, BUSY_TIMEOUT, lambda: None):
+                return False
+            if not poll(self._refreshed, BUSY_TIMEOUT, lambda: None):
                 raise PoolError(
                     reason=f"Storage pool {self.name} was busy with other volumes for "
                     f"{BUSY_TIMEOUT:.0f} seconds and could not be refreshed"
                 )
+            return True
 
     def _refreshed(self) -> bool:
         """Refresh the pool; false if volumes are being made in it."""
@@ -223,14 +227,23 @@ class Pool:
                 volume.resize(capacity, 0)
 
     def upload(self, name: str, path: str) -> None:
-        """Make a raw volume of the content of a local file."""
+        """Make a volume of the bytes of a local file, whatever they mean; holes stay holes.
+
+        Libvirt takes the volume for a raw one until the pool is refreshed.
+        """
         size = os.path.getsize(path)
         with self._reporting(f"upload {path} as volume {name} into"):
             volume = self._get().createXML(VolumeSpec(name, "raw", size).to_xml(), 0)
-            with self._removing_on_error(name), open(path, "rb") as source:
+            with self._removing_on_error(name), open(path, "rb", buffering=0) as source:
                 stream = self._host.get_connection().newStream(0)
-                volume.upload(stream, 0, size, 0)
-                stream.sendAll(lambda _stream, length, _opaque: source.read(length), None)
+                sparse = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
+                volume.upload(stream, 0, size, sparse)
+                stream.sparseSendAll(
+                    lambda _stream, length, _opaque: source.read(length),
+                    lambda _stream, _opaque: _section(source, size),
+                    lambda _stream, length, _opaque: source.seek(length, os.SEEK_CUR),
+                    None,
+                )
                 stream.finish()
 
     def download(self, name: str, path: str) -> None:
@@ -302,6 +315,23 @@ class Pool:
 def as_qemu_knows(libvirt_format: str) -> str:
     """Return QEMU's name of a format that libvirt has found."""
     return "raw" if libvirt_format in _RAW_FORMATS else libvirt_format
+
+
+def _section(file: Any, size: int) -> tuple[bool, int]:
+    """Return whether there is data where an unbuffered file stands, no hole, and how much."""
+    here = file.tell()
+    try:
+        data = os.lseek(file.fileno(), here, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        data = size
+    if data > here:
+        found = False, data - here
+    else:
+        found = True, os.lseek(file.fileno(), here, os.SEEK_HOLE) - here if here < size else 0
+    file.seek(here)
+    return found
 
 
 def _add(parent: Any, tag: str, text: object = None, **attributes: str) -> Any:
