@@ -51,6 +51,8 @@ class _StoragePoolCase(_LibvirtCase):
             lambda _storage, _legacy: imagebackend.Backend(use_cow=True),
         )
         super().setUp()
+        # What stands for disks looks like files of nova's own image backends.
+        self.flags(transition=False, group="libvirt_storage")
 
 
 def _case(compute_driver: str) -> type[unittest.TestCase]:

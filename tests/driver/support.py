@@ -61,6 +61,15 @@ class StorageFixture(fixtures.Fixture):
             0,
         )
 
+    def another_pool(self, name: str) -> str:
+        """Make and start another directory pool of disks, and return its directory."""
+        directory = os.path.join(self.daemon.directory, name)
+        os.mkdir(directory)
+        self.host.get_connection().storagePoolCreateXML(
+            f"<pool type='dir'><name>{name}</name><target><path>{directory}</path></target></pool>"
+        )
+        return directory
+
     def storage(self, _host: Any = None) -> Storage:
         """Return the driver's storage on this libvirtd."""
         return Storage(self.host)

@@ -189,7 +189,7 @@ class MoveTest(TransitionTestBase):
         self.assertIn(self.path(), xml)
 
     def test_disks_go_to_the_pools_of_their_kinds(self):
-        scratch = self.another_pool("scratch")
+        scratch = self.pools.another_pool("scratch")
         self.flags(pools={"disk.swap": "scratch"}, group="libvirt_storage")
         self.transition._storage = self.storage = Storage(self.pools.host)
         self.make_legacy()
@@ -197,14 +197,6 @@ class MoveTest(TransitionTestBase):
         self.assertEqual([f"{self.instance.uuid}_disk.swap"], os.listdir(scratch))
         places = [place for _kind, place in self.domain_disks()[0]]
         self.assertIn(f"scratch/{self.instance.uuid}_disk.swap", places)
-
-    def another_pool(self, name):
-        directory = os.path.join(self.pools.daemon.directory, name)
-        os.mkdir(directory)
-        self.pools.host.get_connection().storagePoolCreateXML(
-            f"<pool type='dir'><name>{name}</name><target><path>{directory}</path></target></pool>"
-        )
-        return directory
 
     def test_logical_volume_is_copied_by_novas_own_backend_and_removed(self):
         uuid = self.instance.uuid

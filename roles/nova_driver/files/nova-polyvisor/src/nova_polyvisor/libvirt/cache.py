@@ -78,8 +78,8 @@ class StorageCacheManager(imagecache.ImageCacheManager):
         """
         paths = [pool.path() for pool in self._storage.pools]
         try:
-            cache = os.stat(self.cache_dir).st_dev
-            if all(path is None or os.stat(path).st_dev != cache for path in paths):
+            devices = {os.stat(path).st_dev for path in paths if path is not None}
+            if os.stat(self.cache_dir).st_dev not in devices:
                 return 0
             with os.scandir(self.cache_dir) as entries:
                 return sum(entry.stat().st_blocks * 512 for entry in entries if entry.is_file())
