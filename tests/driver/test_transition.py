@@ -289,6 +289,17 @@ class RefusalTest(TransitionTestBase):
         self.flags(enabled=False, group="libvirt_storage")
         self.assertFalse(self.transition.is_due(self.instance))
 
+    def test_interrupted_move_that_cannot_be_undone_now_is_left_to_later(self):
+        self.make_legacy()
+        Journal(self.instance).write({})
+        self.pools.pool.destroy()
+        self.transition.recover(self.instance)
+        self.assertTrue(Journal(self.instance).exists())
+        self.pools.pool.create(0)
+        self.transition.recover(self.instance)
+        self.assertFalse(Journal(self.instance).exists())
+        self.assert_legacy()
+
 
 class KillTest(TransitionTestBase):
     """A move that is killed with SIGKILL, at lines of its code that a seed chooses."""

@@ -131,13 +131,22 @@ class Transition:
         self._finish(instance)
 
     def recover(self, instance: Any) -> None:
-        """Undo or finish a move that was interrupted; the instance may be running."""
-        journal = Journal(instance)
-        if not journal.exists():
+        """Undo or finish a move that was interrupted; the instance may be running.
+
+        What cannot be done now is left to the next attempt.
+        """
+        if not Journal(instance).exists():
             return
-        if self._legacy.home(instance) is not Home.NOVA:
-            self._finish(instance)
-            return
+        try:
+            if self._legacy.home(instance) is Home.NOVA:
+                self._undo(instance)
+            else:
+                self._finish(instance)
+        except (exception.NovaException, OSError) as error:
+            LOG.error("A move of the disks stays interrupted: %s", error, instance=instance)
+
+    def _undo(self, instance: Any) -> None:
+        """Remove the volumes of a move that was interrupted, and then its note."""
         LOG.warning("Undoing the move of the disks, which was interrupted", instance=instance)
         for disk in self._disks(instance, self._legacy.domain(instance)):
             pool = self._storage.pool_for(disk.name)
@@ -145,7 +154,7 @@ class Transition:
             pool.refresh()
             if pool.volume_path(name) != disk.source:
                 pool.delete(name)
-        journal.remove()
+        Journal(instance).remove()
 
     def _move(self, instance: Any, domain: Any) -> None:
         disks = self._disks(instance, domain)
