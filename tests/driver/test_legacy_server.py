@@ -13,10 +13,13 @@ import test_driver
 from nova import context as nova_context
 from nova import exception, objects
 from nova.tests import fixtures as nova_fixtures
+from nova.virt import images
 from nova.virt.polyvisor.libvirt import StoragePoolDriver
 from support import DISKS_POOL
+from test_pool import qemu_info
 
 CONF = nova.conf.CONF
+GIB = 1024**3
 
 
 class LegacyServerTest(test_driver.ServerTest):
@@ -66,6 +69,21 @@ class LegacyServerTest(test_driver.ServerTest):
         self._wait_for_state_change(server, "ACTIVE")
         self.assertEqual(["disk", "disk.config"], self.files(server))
 
+    def snapshot(self, server):
+        """Snapshot a stopped server and look at what Glance gets."""
+        taken = []
+        convert = images.convert_image
+
+        def convert_and_look(source, target, in_format, out_format, **options):
+            convert(source, target, in_format, out_format, **options)
+            taken.append((source, out_format, qemu_info(target)["virtual-size"]))
+
+        with mock.patch.object(images, "convert_image", convert_and_look):
+            self.api.post_server_action(server["id"], {"createImage": {"name": "one"}})
+            self.notifier.wait_for_versioned_notifications("instance.snapshot.end")
+        root = os.path.join(CONF.instances_path, server["id"], "disk")
+        self.assertEqual([(root, "qcow2", GIB)], taken)
+
     def test_legacy_server_lives_on_beside_a_new_one(self):
         old = self.boot()
         self.assertEqual(["disk", "disk.config"], self.files(old))
@@ -81,6 +99,7 @@ class LegacyServerTest(test_driver.ServerTest):
         self.assertEqual(self.names(new), self.volumes())
         self.assertEqual([], self.files(new))
         self._stop_server(old)
+        self.snapshot(old)
         self.assertEqual(["disk", "disk.config"], self.files(old))
         self._delete_server(old)
         self.assertFalse(os.path.exists(os.path.join(CONF.instances_path, old["id"])))
@@ -156,6 +175,24 @@ class ConfigurationTest(unittest.TestCase):
     def test_images_type_has_no_meaning_without_the_transition(self):
         with self.assertRaisesRegex(exception.InvalidConfiguration, "images_type is lvm"):
             self.init_host(images_type="lvm", transition=False)
+
+
+class KernelTest(unittest.TestCase):
+    """Where a guest finds what it boots from."""
+
+    def kernel(self, legacy):
+        guest = SimpleNamespace(uuid="one", os_kernel="/instances/one/kernel", os_initrd=None)
+        driver = StoragePoolDriver.__new__(StoragePoolDriver)
+        driver._legacy = [guest] if legacy else []
+        driver._storage = SimpleNamespace(disk_path=lambda uuid, disk: f"/pool/{uuid}_{disk}")
+        driver._use_volumes_to_boot(guest)
+        return guest.os_kernel
+
+    def test_legacy_guest_boots_from_the_file_in_its_directory(self):
+        self.assertEqual("/instances/one/kernel", self.kernel(legacy=True))
+
+    def test_other_guest_boots_from_the_volume(self):
+        self.assertEqual("/pool/one_kernel", self.kernel(legacy=False))
 
 
 if __name__ == "__main__":
