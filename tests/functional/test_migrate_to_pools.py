@@ -146,7 +146,7 @@ def site(libvirtd: PrivateLibvirtd, collections: Path, tmp_path: Path) -> Site:
     return Site(libvirtd, collections, tmp_path)
 
 
-def test_servers_are_moved_one_after_the_other_when_they_run_or_are_asked_for(site: Site) -> None:
+def test_servers_are_moved_one_after_the_other(site: Site) -> None:
     reported = site.play("--check")
     assert reported.returncode == 0, reported.stdout
     assert "3 instances of nova's own image backends, to be moved now:" in reported.stdout
