@@ -210,9 +210,8 @@ class LegacyInstances:
             )
         LOG.warning(
             "Nova's own image backends, the old way, keep the disks of %(count)d instances on "
-            "this host: %(named)s. To move one into a storage pool, migrate it cold or resize it "
-            "(the preferred ways), or reboot it hard (openstack server reboot --hard); with "
-            "[libvirt_storage] enabled = true. When none is left, set [libvirt_storage] "
-            "transition = false",
+            "this host: %(named)s. With [libvirt_storage] enabled = true an instance moves into "
+            "the storage pools when it is rebooted hard (openstack server reboot --hard) or "
+            "started. When none is left, set [libvirt_storage] transition = false",
             {"count": len(found), "named": named},
         )
