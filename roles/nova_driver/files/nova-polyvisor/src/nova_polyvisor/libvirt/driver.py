@@ -9,8 +9,8 @@ from typing import Any
 
 import nova.conf
 from nova import exception
+from nova.compute import task_states
 from nova.i18n import _
-from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache
 from nova.virt.libvirt import utils as libvirt_utils
 from nova.virt.libvirt import vif as libvirt_vif
@@ -23,6 +23,7 @@ from nova_polyvisor.libvirt.cache import StorageCacheManager
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.guest import VolumeHost
 from nova_polyvisor.libvirt.image import StorageBackend
+from nova_polyvisor.libvirt.moving import MovingDriver, has_files
 from nova_polyvisor.libvirt.pool import VolumeInfo
 from nova_polyvisor.libvirt.storage import Storage, cache_directory, disk_name
 
@@ -31,18 +32,12 @@ compat.require_supported_nova()
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-_NOT_MOVED = _(
-    "instances whose disks are volumes of a libvirt storage pool are not resized, migrated or "
-    "evacuated by this release of nova-polyvisor"
-)
 
-
-class StoragePoolDriver(libvirt_driver.LibvirtDriver):
+class StoragePoolDriver(MovingDriver):
     """Nova's libvirt driver with the volumes of a storage pool for disks."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        self.capabilities["supports_evacuate"] = False
         self._host = VolumeHost(
             self._uri(),
             read_only,
@@ -54,6 +49,7 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         self._host.find_path = self._storage.find_path
         self.image_backend = StorageBackend(self._storage)
         self.image_cache_manager = StorageCacheManager(self._storage)
+        self._prepare_moves()
 
     def init_host(self, host: str) -> None:
         """Make the pools ready, after what nova does.
@@ -126,6 +122,8 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         """Clean up after an instance; its volumes go if its disks are to go."""
         if cleanup_instance_disks:
             self._storage.delete(instance.uuid)
+        if _returns_elsewhere(instance):
+            kwargs["cleanup_instance_dir"] = True
         super()._cleanup(
             context,
             instance,
@@ -255,7 +253,7 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         :raises InternalError: its disks are files of nova's own image backends; it is left alone
         """
         directory = libvirt_utils.get_instance_path(instance)
-        if os.path.exists(os.path.join(directory, "disk")):
+        if has_files(instance):
             raise exception.InternalError(
                 _(
                     "the disks of this instance are files in %s, made by nova's own image "
@@ -263,37 +261,18 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
                 )
                 % directory
             )
+        self._departures.resume(instance)
         super()._hard_reboot(context, instance, *args, **kwargs)
 
-    # What moves an instance to another host or size belongs to a later release
 
-    def check_can_live_migrate_destination(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a live migration to this host before anything has changed.
+def _returns_elsewhere(instance: Any) -> bool:
+    """Tell whether an instance goes back to another host, which shares no instances_path.
 
-        :raises MigrationPreCheckError: always
-        """
-        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
-
-    def check_can_live_migrate_source(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a live migration from this host before anything has changed.
-
-        :raises MigrationPreCheckError: always
-        """
-        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
-
-    def migrate_disk_and_power_off(self, *args: Any, **kwargs: Any) -> str:
-        """Refuse a resize or a cold migration from this host before anything has changed.
-
-        :raises InstanceFaultRollback: always; nova leaves the instance as it was
-        """
-        raise exception.InstanceFaultRollback(exception.ResizeError(reason=_NOT_MOVED))
-
-    def finish_migration(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse an instance that another driver's host has sent here.
-
-        :raises ResizeError: always; the disks stay where the other host has kept them
-        """
-        raise exception.ResizeError(reason=_NOT_MOVED)
+    Where hosts do, the source's directory lies beside this one, under nova's other name.
+    """
+    return instance.task_state == task_states.RESIZE_REVERTING and not os.path.exists(
+        f"{libvirt_utils.get_instance_path(instance)}_resize"
+    )
 
 
 def _growth(volume: VolumeInfo) -> int:
