@@ -10,6 +10,7 @@ import os
 import sys
 import unittest
 from types import SimpleNamespace
+from unittest import mock
 from xml.etree import ElementTree
 
 import fixtures
@@ -17,7 +18,7 @@ from nova.tests.functional import integrated_helpers
 
 # Nova's tests let nobody import libvirt once a test runs.
 from nova.virt.polyvisor.libvirt import StoragePoolDriver
-from nova_polyvisor.libvirt.pool import PoolInfo, VolumeInfo
+from nova_polyvisor.libvirt.pool import Pool, PoolError, PoolInfo, VolumeInfo
 from support import DISKS_POOL, StorageFixture
 from test_pool import MIB, pattern, qemu_info
 
@@ -57,6 +58,12 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
         self.stub_out("nova.virt.libvirt.host.Host._init_events", lambda host: None)
         super()._setup_services()
         self.addCleanup(self.remove_domains)
+
+    def _wait_for_server_parameter(self, server, expected_params, max_retries=10, *args, **options):
+        """Wait longer than nova does, twice a second: these guests are real."""
+        return super()._wait_for_server_parameter(
+            server, expected_params, max(max_retries, 120), *args, **options
+        )
 
     def remove_domains(self):
         for domain in self.pools.host.get_connection().listAllDomains():
@@ -130,6 +137,20 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
             self.assertEqual(left, self.disk_sizes(server))
         self._delete_server(server)
         self.assertEqual([], self.volumes())
+
+    def test_resize_that_fails_leaves_the_server_running(self):
+        self.flags(allow_resize_to_same_host=True)
+        server = self.boot(disk=1, ephemeral=0, swap=0)
+        large = self._create_flavor(memory_mb=96, vcpu=1, disk=2, ephemeral=0, swap=0)
+        full = PoolError(reason="the pool is full")
+        with mock.patch.object(Pool, "send", side_effect=full) as send:
+            self.api.post_server_action(server["id"], {"resize": {"flavorRef": large}})
+            self._wait_for_server_parameter(
+                server, {"OS-EXT-STS:task_state": None, "status": "ACTIVE"}
+            )
+        send.assert_called_once()
+        self.assertTrue(self.domain(server).isActive())
+        self.assertEqual({"disk": 1}, self.disk_sizes(server))
 
 
 class WithoutHostTest(unittest.TestCase):

@@ -6,6 +6,7 @@ import os
 import unittest
 from unittest import mock
 
+import nova.conf
 from hosts import TwoHostsCase
 from nova import exception, objects
 from nova.compute import task_states
@@ -15,6 +16,8 @@ from nova_polyvisor.libvirt.resize import Departures
 from oslo_utils.fixture import uuidsentinel as uuids
 from test_pool import MIB
 
+CONF = nova.conf.CONF
+
 #: Sizes in MiB.
 GIB = 1024
 DISKS = {"disk": GIB, "disk.local": GIB, "disk.swap": 64}
@@ -22,6 +25,11 @@ DISKS = {"disk": GIB, "disk.local": GIB, "disk.swap": 64}
 
 class MoveCase(TwoHostsCase):
     """Drives two drivers like nova's manager does."""
+
+    def setUp(self):
+        super().setUp()
+        self.flags(remote_uri=CONF.libvirt.live_migration_uri, group="libvirt_storage")
+        self.flags(live_migration_uri="qemu+tcp://%s.invalid/system", group="libvirt")
 
     def leave(self, **sizes):
         """Let the instance leave for the other host and a flavor with other sizes."""
@@ -198,6 +206,13 @@ class OwnPoolsTest(MoveCase):
         self.come_back()
         self.assert_lives_on(self.here, DISKS)
         self.assert_nothing_on(self.there)
+
+    def test_instance_whose_disks_are_files_is_refused(self):
+        with self.here:
+            open(os.path.join(CONF.instances_path, uuids.instance, "disk"), "x").close()
+        refused = self.assertRaises(exception.InstanceFaultRollback, self.leave)
+        self.assertIn("files of nova's own image backend", str(refused.inner_exception))
+        self.assertTrue(self.here.domain().isActive())
 
     def test_disks_of_another_driver_are_refused(self):
         self.leave()

@@ -114,7 +114,7 @@ def filled_by_qemu(instance: Any, disks: list[dict[str, Any]]) -> list[dict[str,
 def send_rest(storage: Storage, instance: Any, there: Pool) -> None:
     """Send the volumes that the destination has not made."""
     made = there.names(volume_name(instance.uuid, ""))
-    for volume in storage.volumes_of(instance.uuid):
+    for volume in storage.own_volumes(instance.uuid):
         if volume.name not in made:
             LOG.info("Sending volume %s", volume.name, instance=instance)
             storage.disks.send(volume.name, there)

@@ -35,14 +35,13 @@ from nova_polyvisor.libvirt.formats import FormatRecord
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeInfo, as_qemu_knows
 from nova_polyvisor.libvirt.records import read_record, write_record
 from nova_polyvisor.libvirt.remote import Reach, is_shared
-from nova_polyvisor.libvirt.storage import Storage, disk_name, volume_name
+from nova_polyvisor.libvirt.storage import SAVED, Storage, disk_name, volume_name
 
 LOG = logging.getLogger(__name__)
 
 #: States of a move: volumes are being sent or saved; that is done; saved copies are being put back.
 _LEAVING, _LEFT, _RETURNING = "leaving", "left", "returning"
 
-_SAVED = ".before"
 _SWAP = "disk.swap"
 
 
@@ -102,7 +101,7 @@ class Departures:
         :returns: what ``arrive`` needs to know
         """
         formats = FormatRecord(instance)
-        found = self._own_volumes(instance.uuid)
+        found = self._storage.own_volumes(instance.uuid)
         known = {v.name: formats.get(v.path) or as_qemu_knows(v.format) for v in found}
         move = Move(_LEAVING, dest, known, save and dest is None)
         self._write(instance, move)
@@ -124,7 +123,7 @@ class Departures:
         if move is None:
             return
         if move.dest is None:
-            self._storage.delete(instance.uuid, suffix=_SAVED)
+            self._storage.delete(instance.uuid, suffix=SAVED)
         else:
             self._storage.delete(instance.uuid)
 
@@ -141,7 +140,7 @@ class Departures:
             move.state = _RETURNING
             self._write(instance, move)
             self._put_back(instance.uuid, move.formats)
-        self._storage.delete(instance.uuid, suffix=_SAVED)
+        self._storage.delete(instance.uuid, suffix=SAVED)
         self._forget(instance)
 
     def resume(self, instance: Any) -> None:
@@ -151,9 +150,6 @@ class Departures:
             LOG.warning("Going on with an interrupted move (%s)", move.state, instance=instance)
             self.come_back(instance)
         self._storage.disks.finish_resizes(volume_name(instance.uuid, ""))
-
-    def _own_volumes(self, uuid: str) -> list[VolumeInfo]:
-        return [v for v in self._storage.volumes_of(uuid) if not v.name.endswith(_SAVED)]
 
     def _send(self, uuid: str, volumes: list[VolumeInfo], dest: str) -> None:
         with self._reach(dest) as there:
@@ -167,25 +163,25 @@ class Departures:
         for name in formats:
             # Not the kernel and the ramdisk, which never change.
             if disk_name(uuid, name).startswith("disk"):
-                disks.delete(name + _SAVED)
-                disks.send(name, disks, name + _SAVED)
+                disks.delete(name + SAVED)
+                disks.send(name, disks, name + SAVED)
 
     def _put_back(self, uuid: str, formats: dict[str, str]) -> None:
         disks = self._storage.disks
-        for volume in self._own_volumes(uuid):
+        for volume in self._storage.own_volumes(uuid):
             if volume.name not in formats:
                 # A disk that only the new flavor has.
                 disks.delete(volume.name)
         for name in formats:
             # What has no copy has been put back, and its copy deleted, before a crash.
-            if disks.volume(name + _SAVED) is not None:
+            if disks.volume(name + SAVED) is not None:
                 disks.delete(name)
-                disks.send(name + _SAVED, disks, name)
+                disks.send(name + SAVED, disks, name)
 
     def _undo(self, instance: Any, move: Move) -> None:
         """Delete what a departure has made; the instance's volumes here have not changed."""
         if move.dest is None:
-            self._storage.delete(instance.uuid, suffix=_SAVED)
+            self._storage.delete(instance.uuid, suffix=SAVED)
         else:
             self._take_back(instance, move.dest, move.formats)
         self._forget(instance)
