@@ -86,24 +86,25 @@ class ReplaceTest(PoolCase):
         with mock.patch.object(Pool, "clone", clone):
             self.pool.resize("one", 8 * MIB)
 
-    def test_crash_at_any_step_is_finished_or_undone(self):
+    def test_crash_in_any_step_is_finished_or_undone(self):
         for step in ("clone", "delete", "send"):
             with self.subTest(step):
                 self.pool.delete("one")
                 self.pool.upload("one", self.file("content", pattern(MIB)))
-                self.crash_after(step)
+                self.crash_in(step)
                 self.pool.finish_resizes("one")
                 if self.pool.volume("one").capacity < 8 * MIB:
                     self.assertEqual(["one"], self.pool.names())
                     self.resize()
                 self.assert_grown()
 
-    def crash_after(self, step):
-        """Leave what a crash leaves after a step; the last one is half done."""
-        larger = self.file("larger", pattern(MIB).ljust(8 * MIB, b"\0"))
-        self.pool.upload("one.larger", larger)
-        if step != "clone":
-            self.pool.delete("one")
+    def crash_in(self, step):
+        """Leave what a crash in a step leaves: what the step makes is empty."""
+        if step == "clone":
+            self.pool.create(VolumeSpec("one.larger", "raw", 8 * MIB))
+            return
+        self.pool.upload("one.larger", self.file("larger", pattern(MIB).ljust(8 * MIB, b"\0")))
+        self.pool.delete("one")
         if step == "send":
             self.pool.create(VolumeSpec("one", "raw", 8 * MIB))
 
