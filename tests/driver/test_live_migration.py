@@ -11,7 +11,7 @@ import libvirt
 from hosts import TwoHostsCase
 from nova import exception, objects
 from nova.network import model
-from nova_polyvisor.libvirt.pool import Pool, VolumeSpec
+from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
 from oslo_utils.fixture import uuidsentinel as uuids
 from test_pool import MIB, qemu_info
 
@@ -160,6 +160,51 @@ class OwnPoolsTest(LiveCase):
         self.roll_back(self.there, data)
         self.assert_nothing_on(self.there)
         self.assert_lives_on(self.here, DISKS)
+
+    def test_migration_that_fails_on_the_way_leaves_the_guest_running_here(self):
+        data = self.prepare(self.here, self.there)
+        failed = mock.Mock()
+        full = PoolError(reason="the pool is full")
+        with self.here as driver, mock.patch.object(Pool, "send", side_effect=full):
+            self.assertRaises(
+                PoolError,
+                driver.live_migration,
+                self.context,
+                self.instance,
+                self.there.name,
+                mock.Mock(side_effect=AssertionError),
+                failed,
+                True,
+                data,
+            )
+        failed.assert_called_once()
+        self.roll_back(self.there, data)
+        self.assert_nothing_on(self.there)
+        self.assert_lives_on(self.here, DISKS)
+        self.assert_written(self.here)
+
+    def test_pool_that_takes_no_volume_is_refused_before_anything_has_changed(self):
+        self.there.pools.pool.destroy()
+        error = self.assertRaises(
+            exception.MigrationPreCheckError, self.check, self.here, self.there
+        )
+        self.assertIn("nova-disks-pool", str(error))
+        self.assertEqual(["_base"], os.listdir(self.there.directory))
+
+    def test_shared_instances_path_without_a_shared_pool_is_refused(self):
+        self.there.directory = self.here.directory
+        error = self.assertRaises(
+            exception.MigrationPreCheckError, self.check, self.here, self.there
+        )
+        self.assertIn("share instances_path", str(error))
+        self.assertEqual({}, self.there.disks())
+
+    def test_instance_whose_disks_are_files_is_refused(self):
+        open(os.path.join(self.here.directory, uuids.instance, "disk"), "x").close()
+        error = self.assertRaises(
+            exception.MigrationPreCheckError, self.check, self.here, self.there
+        )
+        self.assertIn("files of nova's own image backend", str(error))
 
     def test_volumes_of_the_instance_at_the_destination_are_left_alone(self):
         self.there.pool().create(VolumeSpec(f"{uuids.instance}_disk", "raw", 3 * MIB))

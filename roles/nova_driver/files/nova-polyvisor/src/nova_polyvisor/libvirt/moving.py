@@ -23,7 +23,7 @@ from oslo_utils import excutils, netutils, uuidutils
 
 from nova_polyvisor.libvirt import live, resize
 from nova_polyvisor.libvirt.config import VolumeDisk
-from nova_polyvisor.libvirt.pool import Pool
+from nova_polyvisor.libvirt.pool import Pool, PoolError
 from nova_polyvisor.libvirt.remote import make_marker, marker_name, pool_at
 from nova_polyvisor.libvirt.storage import Storage, disk_name
 
@@ -174,9 +174,16 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
         self._storage.disks.delete(data["filename"])
 
     def _create_shared_storage_test_file(self, instance: Any) -> str:
-        """Mark nova's directory of instances and the pool with the same token."""
+        """Mark nova's directory of instances and the pool with the same token.
+
+        :raises MigrationPreCheckError: the pool takes no volume
+        """
         token = super()._create_shared_storage_test_file(instance)
-        make_marker(self._storage.disks, token)
+        try:
+            make_marker(self._storage.disks, token)
+        except PoolError as error:
+            super()._cleanup_shared_storage_test_file(token)
+            raise exception.MigrationPreCheckError(reason=str(error)) from error
         return token
 
     def _cleanup_shared_storage_test_file(self, filename: str) -> None:
