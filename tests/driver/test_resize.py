@@ -165,6 +165,17 @@ class OwnPoolsTest(MoveCase):
         self.assert_nothing_on(self.here)
         self.assertTrue(self.there.domain().isActive())
 
+    def test_migration_and_back_where_instances_path_is_shared(self):
+        self.there.directory = self.here.directory
+        self.leave()
+        self.arrive()
+        self.assert_lives_on(self.there, DISKS)
+        self.revert()
+        self.assert_lives_on(self.here, DISKS)
+        self.assertEqual({}, self.there.disks())
+        left = [name for name in os.listdir(self.here.directory) if uuids.instance in name]
+        self.assertEqual([uuids.instance], left)
+
     def test_smaller_disks_are_refused_with_the_instance_as_it_was(self):
         for smaller in ({"root_gb": 0}, {"ephemeral_gb": 0}):
             refused = self.assertRaises(exception.InstanceFaultRollback, self.leave, **smaller)

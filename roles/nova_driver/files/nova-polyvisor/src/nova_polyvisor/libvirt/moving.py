@@ -137,6 +137,8 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
     ) -> None:
         """Start an instance again from the volumes that it had before it left."""
         self._departures.come_back(instance)
+        # In an instances_path that both hosts share nova puts the other's directory aside only.
+        self._cleanup_failed_instance_base(f"{libvirt_utils.get_instance_path(instance)}_del")
         super().finish_revert_migration(context, instance, *args, **kwargs)
 
     def confirm_migration(
