@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the driver's tests share: pools on a libvirtd of their own."""
 
+from __future__ import annotations
+
 import os
 from typing import Any
 
@@ -42,19 +44,26 @@ class StorageFixture(fixtures.Fixture):
 
     ``host`` connects to it, ``directory`` is the disks pool's, ``daemon`` the running libvirtd.
     The pool of the cached images is not defined yet.
+
+    :param hostname: what the daemon takes its host's name to be, the machine's by default
+    :param directory: the disks pool's, if it is another's too
     """
+
+    def __init__(self, hostname: str | None = None, directory: str | None = None) -> None:
+        self._hostname = hostname
+        self._shared = directory
 
     def setUp(self) -> None:
         super().setUp()
         # Libvirt prints errors that the caller handles.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
-        self.daemon = PrivateLibvirtd()
+        self.daemon = PrivateLibvirtd(self._hostname)
         self.daemon.start()
         self.addCleanup(self.daemon.stop)
         self.host = LibvirtdHost(self.daemon.uri)
         self.addCleanup(self.host.close)
-        self.directory = os.path.join(self.daemon.directory, "disks")
-        os.mkdir(self.directory)
+        self.directory = self._shared or os.path.join(self.daemon.directory, "disks")
+        os.makedirs(self.directory, exist_ok=True)
         self.pool = self.host.get_connection().storagePoolDefineXML(
             f"<pool type='dir'><name>{DISKS_POOL}</name>"
             f"<target><path>{self.directory}</path></target></pool>",

@@ -12,6 +12,7 @@ from unittest import mock
 from nova import context, objects
 from nova_polyvisor.libvirt.cache import StorageCacheManager
 from nova_polyvisor.libvirt.image import StorageBackend
+from nova_polyvisor.libvirt.pool import Backing, VolumeSpec
 from nova_polyvisor.libvirt.storage import cache_directory
 from oslo_utils.fixture import uuidsentinel as uuids
 from test_image import ImageTestBase
@@ -64,7 +65,10 @@ class CacheTest(ImageTestBase):
 
     def test_swap_and_ephemeral_templates_that_a_volume_lies_over_stay(self):
         for name in ("swap_64", "ephemeral_1_40d1d2c"):
-            self.disk(name).cache(self.fetch, name, size=4 * MIB, safe=True)
+            path = os.path.join(cache_directory(), name)
+            self.fetch(path)
+            over = VolumeSpec(f"{uuids.instance}_{name}", "qcow2", 4 * MIB, Backing(path, "raw"))
+            self.storage.disks.create(over)
         self.fetch(os.path.join(cache_directory(), "swap_128"))
         self.update()
         left = os.listdir(cache_directory())

@@ -74,6 +74,18 @@ Name of the libvirt storage pool over nova's image cache directory (``[DEFAULT] 
 start where a pool of that name lies over another directory.
 """,
     ),
+    cfg.StrOpt(
+        "remote_uri",
+        regex=r"\A[^%\n]*%s[^%\n]*\Z",
+        sample_default="qemu+ssh://nova@%s/system",
+        help="""
+How nova-compute itself reaches libvirt on another host, to send volumes there when an instance is
+migrated and the hosts do not share the pool; ``%s`` stands for the other host's address. Unless
+set, that of ``[libvirt] live_migration_uri`` or ``live_migration_scheme``, which libvirtd uses. It
+needs no more than the user of nova-compute has on its own host: to be let in to libvirt. The pool
+named by ``disks_pool`` has the same name on all hosts that instances move between.
+""",
+    ),
 ]
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import nova.conf
 from nova import context as nova_context
 from nova import exception, objects
+from nova.compute import task_states
 from nova.i18n import _
-from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache
+from nova.virt.libvirt import utils as libvirt_utils
 from nova.virt.libvirt import vif as libvirt_vif
 from oslo_log import log as logging
 from oslo_utils import units
@@ -25,6 +26,7 @@ from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.guest import VolumeHost
 from nova_polyvisor.libvirt.image import StorageBackend
 from nova_polyvisor.libvirt.legacy import LegacyInstances
+from nova_polyvisor.libvirt.moving import MovingDriver
 from nova_polyvisor.libvirt.pool import VolumeInfo
 from nova_polyvisor.libvirt.storage import Storage, cache_directory, disk_name
 from nova_polyvisor.libvirt.transition import Transition
@@ -37,18 +39,12 @@ LOG = logging.getLogger(__name__)
 #: Whether what starts an instance is the start of nova-compute on a host that has booted.
 _NOBODY_ASKED = contextvars.ContextVar("nobody_asked", default=False)
 
-_NOT_MOVED = _(
-    "instances whose disks are volumes of a libvirt storage pool are not resized, migrated or "
-    "evacuated by this release of nova-polyvisor"
-)
 
-
-class StoragePoolDriver(libvirt_driver.LibvirtDriver):
+class StoragePoolDriver(MovingDriver):
     """Nova's libvirt driver with the volumes of a storage pool for disks."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        self.capabilities["supports_evacuate"] = False
         self._host = VolumeHost(
             self._uri(),
             read_only,
@@ -62,6 +58,7 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         self._transition = Transition(self._host, self._storage, self._legacy)
         self.image_backend = StorageBackend(self._storage, self._legacy)
         self.image_cache_manager = StorageCacheManager(self._storage)
+        self._prepare_moves()
 
     def init_host(self, host: str) -> None:
         """Make the pools ready, after what nova does.
@@ -155,6 +152,8 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         """Clean up after an instance; its volumes go if its disks are to go."""
         if cleanup_instance_disks:
             self._storage.delete(instance.uuid)
+        if _returns_elsewhere(instance):
+            kwargs["cleanup_instance_dir"] = True
         super()._cleanup(
             context,
             instance,
@@ -308,37 +307,19 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
                 self._transition.move(instance)
             except (exception.NovaException, OSError) as error:
                 LOG.error("The disks stay where they are: %s", error, instance=instance)
+        if instance not in self._legacy:
+            self._departures.resume(instance)
         super()._hard_reboot(context, instance, *args, **kwargs)
 
-    # What moves an instance to another host or size belongs to a later release
 
-    def check_can_live_migrate_destination(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a live migration to this host before anything has changed.
+def _returns_elsewhere(instance: Any) -> bool:
+    """Tell whether an instance goes back to another host, which shares no instances_path.
 
-        :raises MigrationPreCheckError: always
-        """
-        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
-
-    def check_can_live_migrate_source(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a live migration from this host before anything has changed.
-
-        :raises MigrationPreCheckError: always
-        """
-        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
-
-    def migrate_disk_and_power_off(self, *args: Any, **kwargs: Any) -> str:
-        """Refuse a resize or a cold migration from this host before anything has changed.
-
-        :raises InstanceFaultRollback: always; nova leaves the instance as it was
-        """
-        raise exception.InstanceFaultRollback(exception.ResizeError(reason=_NOT_MOVED))
-
-    def finish_migration(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse an instance that another driver's host has sent here.
-
-        :raises ResizeError: always; the disks stay where the other host has kept them
-        """
-        raise exception.ResizeError(reason=_NOT_MOVED)
+    Where hosts do, the source's directory lies beside this one, under nova's other name.
+    """
+    return instance.task_state == task_states.RESIZE_REVERTING and not os.path.exists(
+        f"{libvirt_utils.get_instance_path(instance)}_resize"
+    )
 
 
 def _growth(volume: VolumeInfo) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import nova.conf
 from nova import exception
+from nova.compute import vm_states
 from nova.virt.image import model as imgmodel
 from nova.virt.libvirt import imagebackend
 from oslo_concurrency import lockutils
@@ -75,6 +76,7 @@ class LibvirtStorage(imagebackend.Image):
         self.preallocate = strutils.to_slug(CONF.preallocate_images) == "space"
         if self.preallocate:
             self.driver_io = "native"
+        self._instance = instance
         self._formats = FormatRecord(instance)
         found = self._pool.volume(self.volume_name)
         self.path = found.path if found else self._pool.volume_path(self.volume_name)
@@ -89,6 +91,24 @@ class LibvirtStorage(imagebackend.Image):
         """Return the disk's element for the domain."""
         disk = super().libvirt_info(*args, **kwargs)
         return VolumeDisk.of(disk, self._pool.name, self.volume_name)
+
+    def cache(
+        self,
+        fetch_func: Callable[..., None],
+        filename: str,
+        size: int | None = None,
+        safe: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        """Make the volume from a template unless it exists, and as large as it is to be.
+
+        Nova compares the size with the template's only, which a larger flavor's ephemeral disk has
+        a new one of.
+        """
+        super().cache(fetch_func, filename, size, safe, *args, **kwargs)
+        if size:
+            self.resize_image(size)
 
     def create_image(
         self,
@@ -118,11 +138,19 @@ class LibvirtStorage(imagebackend.Image):
             self._get_lock_name(base), "nova-", external=True, lock_path=self.lock_path
         ):
             if not self.exists():
-                self._create(found, size or found.capacity)
+                lasts = not safe and not _is_unshelved(self._instance)
+                self._create(found, size or found.capacity, lasts)
 
-    def _create(self, found: template.Template, capacity: int) -> None:
+    def _create(self, found: template.Template, capacity: int, lasts: bool) -> None:
+        """Make the volume.
+
+        :param lasts: whether every host can get the same template again. A file system or swap
+            that this host has made it cannot, nor the image of a shelved instance, which nova
+            deletes: no disk lies over them
+        """
         base_images = self._storage.base_images
-        if self._kind is Kind.COPY_ON_WRITE:
+        cow = self._kind is Kind.COPY_ON_WRITE
+        if cow and lasts:
             base_images.refresh(wait=False)
             spec = VolumeSpec(
                 name=self.volume_name,
@@ -137,7 +165,7 @@ class LibvirtStorage(imagebackend.Image):
                 base_images.refresh()
             spec = VolumeSpec(
                 name=self.volume_name,
-                format="qcow2" if found.format == "qcow2" else "raw",
+                format="qcow2" if cow or found.format == "qcow2" else "raw",
                 capacity=capacity,
                 preallocate=self.preallocate,
             )
@@ -180,6 +208,11 @@ class LibvirtStorage(imagebackend.Image):
     def get_model(self, _connection: Any) -> Any:
         """Return what nova's tools need to know to open the disk."""
         return imgmodel.LocalFileImage(self.path, self.driver_format)
+
+
+def _is_unshelved(instance: Any) -> bool:
+    """Tell whether an instance comes back from the image that it was shelved as."""
+    return "vm_state" in instance and instance.vm_state == vm_states.SHELVED_OFFLOADED
 
 
 def _mark_used(base: str) -> None:

@@ -26,6 +26,10 @@ _VOLUME_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_.+")
 _KIND = re.compile(r"disk(\.(local|swap|config|eph\d*))?|kernel|ramdisk")
 
 
+#: Ending of the name of a copy that is kept of a volume while a resize may be reverted.
+SAVED = ".before"
+
+
 def cache_directory() -> str:
     """Return nova's image cache directory."""
     return os.path.join(CONF.instances_path, CONF.image_cache.subdirectory_name)
@@ -180,6 +184,10 @@ class Storage:
         prefix = volume_name(instance_uuid, "")
         found = [pool.volume(name) for pool in self.pools for name in pool.names(prefix)]
         return [volume for volume in found if volume is not None]
+
+    def own_volumes(self, instance_uuid: str) -> list[VolumeInfo]:
+        """Return the volumes of an instance but for the copies kept of them."""
+        return [v for v in self.volumes_of(instance_uuid) if not v.name.endswith(SAVED)]
 
     def instance_volumes(self) -> list[VolumeInfo]:
         """Return the volumes of all instances; others in the pools are left out."""
