@@ -129,7 +129,7 @@ molecule: $(call venv,molecule) $(TREE)/.git ## roles on hosts that are systemd 
 matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
 
-bench: $(call venv,functional) $(call venv,peers) $(COLLECTIONS)/.installed ## benchmarks, as a table and as build/bench.json; ONLY=name for one
+bench: $(call venv,functional) $(call venv,peers) $(VENV)/nova-34/.plugin $(COLLECTIONS)/.installed ## benchmarks, as a table and as build/bench.json; ONLY=name for one
 	@$(SUDO) $(VENV)/functional/bin/python -B -m tests.benchmarks $(ONLY)
 
 docs: $(call venv,docs) $(TREE)/.git ## the documentation as a site, in build/docs

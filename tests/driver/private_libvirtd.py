@@ -2,27 +2,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """A libvirtd of the tests' own, which sees nothing of the machine's and leaves nothing behind."""
 
+from __future__ import annotations
+
+import atexit
 import contextlib
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 
 import libvirt
 
 #: Directories that a libvirtd run by root keeps its state in.
-_ROOT_DIRECTORIES = ("/run/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/etc/libvirt")
+_ROOT_DIRECTORIES = ("/run/libvirt", "/var/lib/libvirt", "/etc/libvirt")
+#: Names for daemons that stand for different hosts; each of them can resolve them all.
+HOSTNAMES = ("host-a.test", "host-b.test")
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 15.0
 
 
-class PrivateLibvirtd:
-    """A running libvirtd. ``uri`` connects to it, ``directory`` is free for the tests' files."""
+@functools.cache
+def _cache() -> str:
+    """Return the directory in which all daemons of a test run keep what they know of QEMU.
 
-    def __init__(self) -> None:
+    Each would take seconds to find that out anew.
+    """
+    directory = tempfile.mkdtemp(prefix="polyvisor-libvirtd-cache-", dir="/tmp")
+    atexit.register(shutil.rmtree, directory)
+    return directory
+
+
+class PrivateLibvirtd:
+    """A running libvirtd. ``uri`` connects to it, ``directory`` is free for the tests' files.
+
+    :param hostname: what the daemon takes its host's name to be, the machine's by default; daemons
+        of different names are different hosts to libvirt, if root runs them
+    """
+
+    def __init__(self, hostname: str | None = None) -> None:
+        self._hostname = hostname
         # Not TMPDIR: nova's fixtures nest it, and the path of a socket has at most 107 bytes.
         self.directory = tempfile.mkdtemp(prefix="polyvisor-libvirtd-", dir="/tmp")
         os.chmod(self.directory, 0o755)
@@ -87,6 +110,7 @@ class PrivateLibvirtd:
             own = os.path.join(self.directory, path.strip("/").replace("/", "-"))
             os.makedirs(own)
             script.append(f"mkdir -p {path}; mount --bind {own} {path}")
+        script.append(f"mkdir -p /var/cache/libvirt; mount --bind {_cache()} /var/cache/libvirt")
         script.append("mkdir -p /etc/libvirt/qemu /etc/libvirt/storage")
         script.append(
             'printf \'user = "root"\\ngroup = "root"\\nsecurity_driver = "none"\\n'
@@ -94,11 +118,17 @@ class PrivateLibvirtd:
             "> /etc/libvirt/qemu.conf"
         )
         script.append(": > /etc/libvirt/libvirtd.conf")
+        if self._hostname:
+            script.append(f"hostname {self._hostname}")
+            script.append(f"echo 'host_uuid = \"{uuid.uuid4()}\"' > /etc/libvirt/libvirtd.conf")
+            hosts = os.path.join(self.directory, "hosts")
+            script.append(f"echo 127.0.0.1 localhost {' '.join(HOSTNAMES)} > {hosts}")
+            script.append(f"mount --bind {hosts} /etc/hosts")
         script.append(
             "exec libvirtd --config /etc/libvirt/libvirtd.conf "
             f"--pid-file {self.directory}/libvirtd.pid"
         )
-        return ["unshare", "--mount", "sh", "-c", "\n".join(script)]
+        return ["unshare", "--mount", "--uts", "sh", "-c", "\n".join(script)]
 
     def _environment(self) -> dict[str, str]:
         environment = dict(os.environ)

@@ -48,9 +48,11 @@ class _StoragePoolCase(_LibvirtCase):
         self.stub_out("nova_polyvisor.libvirt.driver.Storage", pools.storage)
         self.stub_out(
             "nova_polyvisor.libvirt.driver.StorageBackend",
-            lambda _storage: imagebackend.Backend(use_cow=True),
+            lambda _storage, _legacy: imagebackend.Backend(use_cow=True),
         )
         super().setUp()
+        # What stands for disks looks like files of nova's own image backends.
+        self.flags(transition=False, group="libvirt_storage")
 
 
 def _case(compute_driver: str) -> type[unittest.TestCase]:

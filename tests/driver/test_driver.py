@@ -10,15 +10,15 @@ import os
 import sys
 import unittest
 from types import SimpleNamespace
+from unittest import mock
 from xml.etree import ElementTree
 
 import fixtures
-from nova import exception
 from nova.tests.functional import integrated_helpers
 
 # Nova's tests let nobody import libvirt once a test runs.
 from nova.virt.polyvisor.libvirt import StoragePoolDriver
-from nova_polyvisor.libvirt.pool import PoolInfo, VolumeInfo
+from nova_polyvisor.libvirt.pool import Pool, PoolError, PoolInfo, VolumeInfo
 from support import DISKS_POOL, StorageFixture
 from test_pool import MIB, pattern, qemu_info
 
@@ -59,6 +59,12 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
         super()._setup_services()
         self.addCleanup(self.remove_domains)
 
+    def _wait_for_server_parameter(self, server, expected_params, max_retries=10, *args, **options):
+        """Wait longer than nova does, twice a second: these guests are real."""
+        return super()._wait_for_server_parameter(
+            server, expected_params, max(max_retries, 120), *args, **options
+        )
+
     def remove_domains(self):
         for domain in self.pools.host.get_connection().listAllDomains():
             if domain.isActive():
@@ -95,25 +101,63 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
         self.assertEqual([], self.volumes())
         self.assertEqual([], self.pools.host.get_connection().listAllDomains())
 
+    def disk_sizes(self, server):
+        """Return the sizes of a server's disks in GiB; only the root disk has a backing file."""
+        sizes = {}
+        for name in self.volumes():
+            uuid, _, disk = name.partition("_")
+            info = qemu_info(os.path.join(self.pools.directory, name))
+            self.assertEqual(server["id"], uuid)
+            if disk in ("disk", "disk.before"):
+                self.assertIn("/_base/", info["backing-filename"])
+            else:
+                self.assertNotIn("backing-filename", info)
+            sizes[disk] = info["virtual-size"] / 1024**3
+        return sizes
+
+    def boot(self, **flavor):
+        small = self._create_flavor(memory_mb=64, vcpu=1, **flavor)
+        return self._create_server(flavor_id=small, networks="none")
+
+    def test_resize_on_the_same_host(self):
+        self.flags(allow_resize_to_same_host=True)
+        server = self.boot(disk=1, ephemeral=1, swap=64)
+        before = {"disk": 1, "disk.eph0": 1, "disk.swap": 1 / 16}
+        self.assertEqual(before, self.disk_sizes(server))
+        large = self._create_flavor(memory_mb=96, vcpu=1, disk=2, ephemeral=1, swap=32)
+        for finish in (self._revert_resize, self._confirm_resize):
+            self._resize_server(server, large)
+            self.assertTrue(self.domain(server).isActive())
+            grown = {"disk": 2, "disk.eph0": 1, "disk.swap": 1 / 32}
+            saved = {f"{disk}.before": size for disk, size in before.items()}
+            self.assertEqual({**grown, **saved}, self.disk_sizes(server))
+            finish(server)
+            self.assertTrue(self.domain(server).isActive())
+            left = grown if finish == self._confirm_resize else before
+            self.assertEqual(left, self.disk_sizes(server))
+        self._delete_server(server)
+        self.assertEqual([], self.volumes())
+
+    def test_resize_that_fails_leaves_the_server_running(self):
+        self.flags(allow_resize_to_same_host=True)
+        server = self.boot(disk=1, ephemeral=0, swap=0)
+        large = self._create_flavor(memory_mb=96, vcpu=1, disk=2, ephemeral=0, swap=0)
+        full = PoolError(reason="the pool is full")
+        with mock.patch.object(Pool, "send", side_effect=full) as send:
+            self.api.post_server_action(server["id"], {"resize": {"flavorRef": large}})
+            self._wait_for_server_parameter(
+                server, {"OS-EXT-STS:task_state": None, "status": "ACTIVE"}
+            )
+        send.assert_called_once()
+        self.assertTrue(self.domain(server).isActive())
+        self.assertEqual({"disk": 1}, self.disk_sizes(server))
+
 
 class WithoutHostTest(unittest.TestCase):
     """What the driver answers without asking libvirt."""
 
     def setUp(self):
         self.driver = StoragePoolDriver.__new__(StoragePoolDriver)
-
-    def test_resize_and_cold_migration_are_refused_with_the_instance_as_it_was(self):
-        with self.assertRaises(exception.InstanceFaultRollback) as refused:
-            self.driver.migrate_disk_and_power_off()
-        self.assertIsInstance(refused.exception.inner_exception, exception.ResizeError)
-        self.assertRaises(exception.ResizeError, self.driver.finish_migration)
-
-    def test_live_migration_is_refused_at_both_ends(self):
-        for check in (
-            self.driver.check_can_live_migrate_source,
-            self.driver.check_can_live_migrate_destination,
-        ):
-            self.assertRaises(exception.MigrationPreCheckError, check)
 
     def test_disk_space_is_that_of_the_pool_in_gib(self):
         size = PoolInfo(capacity=8 << 30, allocation=2 << 30, available=5 << 30)

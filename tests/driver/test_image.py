@@ -10,6 +10,7 @@ from unittest import mock
 
 import fixtures
 from nova import exception, objects, test
+from nova.compute import vm_states
 from nova.virt.libvirt import config as vconfig
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.image import LibvirtStorage, StorageBackend
@@ -25,7 +26,8 @@ MAPPING = {"bus": "virtio", "dev": "vda", "type": "disk"}
 class ImageTestBase(test.NoDBTestCase):
     def setUp(self):
         super().setUp()
-        self.flags(instances_path=self.useFixture(fixtures.TempDir()).path)
+        self.instances_path = self.useFixture(fixtures.TempDir()).path
+        self.flags(instances_path=self.instances_path)
         self.pools = self.useFixture(StorageFixture())
         self.storage = self.pools.storage()
         self.storage.prepare()
@@ -154,6 +156,21 @@ class CreateTest(ImageTestBase):
         self.addCleanup(delattr, LibvirtStorage, "can_fallocate")
         self.disk().cache(self.fetch, "template", size=4 * MIB)
         self.assertGreaterEqual(os.stat(self.volume_path()).st_blocks * 512, 4 * MIB)
+
+    def test_disk_that_exists_grows_to_a_larger_template(self):
+        self.disk().cache(self.fetch, "ephemeral_1", size=4 * MIB, safe=True)
+        self.disk().cache(self.fetch, "ephemeral_2", size=8 * MIB, safe=True)
+        self.assertEqual(8 * MIB, qemu_info(self.volume_path())["virtual-size"])
+
+    def test_no_disk_lies_over_what_only_this_host_has(self):
+        self.disk("disk.local").cache(self.fetch, "ephemeral_1", size=4 * MIB, safe=True)
+        self.instance.vm_state = vm_states.SHELVED_OFFLOADED
+        self.disk().cache(self.fetch, "shelved", size=4 * MIB)
+        for name in ("disk.local", "disk"):
+            info = qemu_info(self.volume_path(name))
+            self.assertEqual(("qcow2", 4 * MIB), (info["format"], info["virtual-size"]))
+            self.assertNotIn("backing-filename", info)
+            self.assertEqual(pattern(MIB), self.content(self.volume_path(name))[:MIB])
 
     def test_kernel_is_copied_byte_by_byte(self):
         self.disk("kernel", "raw").cache(self.fetch, "template", image_id="kernel")

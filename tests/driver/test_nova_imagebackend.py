@@ -69,6 +69,10 @@ class LibvirtStorageTestCase(test_imagebackend.Qcow2TestCase):
         self.storage.disks.create(VolumeSpec(os.path.basename(self.PATH), "qcow2", self.SIZE))
         super().test_prealloc_image()
 
+    def test_prealloc_image_without_write_access(self):
+        self.storage.disks.create(VolumeSpec(os.path.basename(self.PATH), "qcow2", self.SIZE))
+        super().test_prealloc_image_without_write_access()
+
 
 for _name in NOT_FOR_VOLUMES:
     setattr(LibvirtStorageTestCase, _name, None)

@@ -31,9 +31,10 @@ class StorageCacheManagerTestCase(test_imagecache.ImageCacheManagerTestCase):
     def setUp(self):
         super().setUp()
         storage = mock.create_autospec(Storage, instance=True)
-        storage.disks = mock.Mock(spec=["volumes", "path"])
-        storage.disks.volumes.return_value = []
-        storage.disks.path.side_effect = lambda: CONF.instances_path
+        disks = mock.Mock(spec=["volumes", "path", "refresh"])
+        disks.path.side_effect = lambda: CONF.instances_path
+        storage.pools = [disks]
+        storage.volumes.return_value = []
         storage.base_images = mock.Mock(spec=["refresh"])
 
         class Manager(StorageCacheManager):

@@ -33,7 +33,9 @@ def pattern(size: int) -> bytes:
     return b"".join(b"%015d\n" % offset for offset in range(0, size, 16))
 
 
-class PoolTest(TestCase):
+class PoolCase(TestCase):
+    """A pool, ``self.pool``, and a directory for files."""
+
     def setUp(self):
         super().setUp()
         self.fixture = self.useFixture(StorageFixture())
@@ -56,6 +58,8 @@ class PoolTest(TestCase):
         with open(raw, "rb") as file:
             return file.read()
 
+
+class PoolTest(PoolCase):
     def test_empty_qcow2_volume_is_of_the_current_version(self):
         self.pool.create(VolumeSpec("one", "qcow2", 8 * MIB))
         info = qemu_info(self.path("one"))

@@ -44,3 +44,31 @@ class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
         if source is not None:
             self.source_pool = source.get("pool", "")
             self.source_volume = source.get("volume", "")
+
+
+def name_disks(xml: str, disks: dict[str, VolumeDisk], paths: dict[str, str]) -> str:
+    """Return a domain's definition with its volumes named by path, or else by pool and volume.
+
+    :param disks: the domain's volumes by the names of the disks in the guest, such as ``vda``
+    :param paths: where those lie that are to be named by path
+    """
+    domain = etree.fromstring(xml)
+    for element in domain.findall("devices/disk"):
+        target = disk_target(element)
+        source = element.find("source")
+        if target not in disks or source is None:
+            continue
+        source.attrib.clear()
+        if target in paths:
+            element.set("type", "file")
+            source.set("file", paths[target])
+        else:
+            element.set("type", "volume")
+            source.set("pool", disks[target].source_pool)
+            source.set("volume", disks[target].source_volume)
+    return etree.tostring(domain, encoding="unicode")
+
+
+def disk_target(element: Any) -> str:
+    """Return the name that a disk of a domain has in the guest, such as ``vda``."""
+    return element.find("target").get("dev")

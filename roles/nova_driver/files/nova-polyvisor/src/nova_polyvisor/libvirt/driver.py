@@ -3,14 +3,16 @@
 """``compute_driver = polyvisor.libvirt.StoragePoolDriver``."""
 
 import contextlib
+import contextvars
 import os
 from collections.abc import Iterator
 from typing import Any
 
 import nova.conf
-from nova import exception
+from nova import context as nova_context
+from nova import exception, objects
+from nova.compute import task_states
 from nova.i18n import _
-from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import imagecache
 from nova.virt.libvirt import utils as libvirt_utils
 from nova.virt.libvirt import vif as libvirt_vif
@@ -23,26 +25,26 @@ from nova_polyvisor.libvirt.cache import StorageCacheManager
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.guest import VolumeHost
 from nova_polyvisor.libvirt.image import StorageBackend
+from nova_polyvisor.libvirt.legacy import LegacyInstances
+from nova_polyvisor.libvirt.moving import MovingDriver
 from nova_polyvisor.libvirt.pool import VolumeInfo
 from nova_polyvisor.libvirt.storage import Storage, cache_directory, disk_name
+from nova_polyvisor.libvirt.transition import Transition
 
 compat.require_supported_nova()
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
-_NOT_MOVED = _(
-    "instances whose disks are volumes of a libvirt storage pool are not resized, migrated or "
-    "evacuated by this release of nova-polyvisor"
-)
+#: Whether what starts an instance is the start of nova-compute on a host that has booted.
+_NOBODY_ASKED = contextvars.ContextVar("nobody_asked", default=False)
 
 
-class StoragePoolDriver(libvirt_driver.LibvirtDriver):
+class StoragePoolDriver(MovingDriver):
     """Nova's libvirt driver with the volumes of a storage pool for disks."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:
         super().__init__(virtapi, read_only)
-        self.capabilities["supports_evacuate"] = False
         self._host = VolumeHost(
             self._uri(),
             read_only,
@@ -52,30 +54,54 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         self.vif_driver = libvirt_vif.LibvirtGenericVIFDriver(self._host)
         self._storage = Storage(self._host)
         self._host.find_path = self._storage.find_path
-        self.image_backend = StorageBackend(self._storage)
+        self._legacy = LegacyInstances(self._host, self._storage)
+        self._transition = Transition(self._host, self._storage, self._legacy)
+        self.image_backend = StorageBackend(self._storage, self._legacy)
         self.image_cache_manager = StorageCacheManager(self._storage)
+        self._prepare_moves()
 
     def init_host(self, host: str) -> None:
         """Make the pools ready, after what nova does.
 
         :raises InvalidConfiguration: what is configured does not fit together
         """
-        if CONF.libvirt.images_type != "default":
+        options = CONF.libvirt_storage
+        if not options.transition and CONF.libvirt.images_type != "default":
             raise exception.InvalidConfiguration(
                 _(
-                    "[libvirt] images_type is %s. This driver keeps the disks of instances as "
-                    "volumes of a storage pool: set images_type to default, and say where with "
-                    "the options in [libvirt_storage]"
+                    "[libvirt] images_type is %s, which tells nova's own image backends how to "
+                    "make disks, and [libvirt_storage] transition is false. Disks are volumes of "
+                    "storage pools: set images_type to default, and say where they are to lie "
+                    "with the options in [libvirt_storage]"
                 )
                 % CONF.libvirt.images_type
             )
+        if not options.transition and not options.enabled:
+            raise exception.InvalidConfiguration(
+                _(
+                    "[libvirt_storage] enabled is false, so that nova's own image backends make "
+                    "the disks of new instances, and transition is false, so that they may not. "
+                    "Set one of them to true"
+                )
+            )
         super().init_host(host)
         self._storage.prepare()
+        uuids = objects.InstanceList.get_uuids_by_host(nova_context.get_admin_context(), host)
+        instances = [objects.Instance(uuid=uuid) for uuid in uuids]
+        for instance in instances:
+            self._transition.recover(instance)
+        self._legacy.report(instances)
 
     # Sizes
 
     def _get_local_gb_info(self) -> dict[str, float]:
-        """Return the size of the disks pool in GiB: total, free, used."""
+        """Return the size of the pools of disks in GiB: total, free, used.
+
+        Without ``enabled`` it is that of the place where nova's own backends make disks.
+        """
+        if not CONF.libvirt_storage.enabled:
+            novas: dict[str, float] = super()._get_local_gb_info()
+            return novas
         size = self._storage.size()
         return {
             "total": size.capacity / units.Gi,
@@ -126,6 +152,8 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         """Clean up after an instance; its volumes go if its disks are to go."""
         if cleanup_instance_disks:
             self._storage.delete(instance.uuid)
+        if _returns_elsewhere(instance):
+            kwargs["cleanup_instance_dir"] = True
         super()._cleanup(
             context,
             instance,
@@ -159,6 +187,8 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
 
     def _use_volumes_to_boot(self, guest: Any) -> None:
         """Give a guest the paths of the volumes in place of nova's files of the same names."""
+        if guest in self._legacy:
+            return
         for attribute in ("os_kernel", "os_initrd"):
             path = getattr(guest, attribute)
             if path:
@@ -177,6 +207,13 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
 
         :raises DiskNotFound: what is gone is not the image that the instance was made of
         """
+        gone = [] if instance in self._legacy else self._without_image(instance)
+        super()._create_images_and_backing(
+            context, instance, instance_dir, [*(disk_info or []), *gone], fallback_from_host
+        )
+
+    def _without_image(self, instance: Any) -> list[dict[str, Any]]:
+        """Return nova's description of the disks whose cached images are gone."""
         gone = [
             _disk_info(volume, "qcow2")
             for volume in self._storage.volumes_of(instance.uuid)
@@ -189,9 +226,7 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
             if name != own and not name.startswith(("ephemeral_", "swap_")):
                 raise exception.DiskNotFound(location=os.path.join(cache_directory(), name))
             disk["path"] = disk_name(instance.uuid, os.path.basename(disk["path"]))
-        super()._create_images_and_backing(
-            context, instance, instance_dir, [*(disk_info or []), *gone], fallback_from_host
-        )
+        return gone
 
     def _live_snapshot(
         self,
@@ -205,7 +240,8 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
         image_meta: Any,
     ) -> None:
         """Copy a running guest's disk into a file."""
-        volume = self._storage.disks.volume(os.path.basename(disk_path))
+        name = os.path.basename(disk_path)
+        volume = self._storage.pool_of(name).volume(name)
         if volume is None or volume.path != disk_path:
             # A disk that nova's own image backend has made.
             super()._live_snapshot(
@@ -247,53 +283,43 @@ class StoragePoolDriver(libvirt_driver.LibvirtDriver):
     def _fetch_instance_kernel_ramdisk(
         self, context: Any, instance: Any, fallback_from_host: str | None = None
     ) -> None:
-        """Do nothing: a kernel and a ramdisk are volumes, made with the other disks."""
+        """Do nothing for volumes: a kernel and a ramdisk are made with the other disks."""
+        if instance in self._legacy:
+            super()._fetch_instance_kernel_ramdisk(context, instance, fallback_from_host)
+
+    def resume_state_on_host_boot(self, *args: Any, **kwargs: Any) -> None:
+        """Start an instance after its host has booted, on the disks that it has."""
+        token = _NOBODY_ASKED.set(True)
+        try:
+            super().resume_state_on_host_boot(*args, **kwargs)
+        finally:
+            _NOBODY_ASKED.reset(token)
 
     def _hard_reboot(self, context: Any, instance: Any, *args: Any, **kwargs: Any) -> None:
-        """Start an instance anew.
+        """Start an instance anew; what nova's own image backends keep moves into the pools first.
 
-        :raises InternalError: its disks are files of nova's own image backends; it is left alone
+        Where that fails the instance starts on the disks that it has had. When the host has booted
+        nobody has asked for the instance to be moved, and copies would keep many from starting.
         """
-        directory = libvirt_utils.get_instance_path(instance)
-        if os.path.exists(os.path.join(directory, "disk")):
-            raise exception.InternalError(
-                _(
-                    "the disks of this instance are files in %s, made by nova's own image "
-                    "backend. Start it with compute_driver = libvirt.LibvirtDriver"
-                )
-                % directory
-            )
+        if self._transition.is_due(instance, asked_for=not _NOBODY_ASKED.get()):
+            self._destroy(instance)
+            try:
+                self._transition.move(instance)
+            except (exception.NovaException, OSError) as error:
+                LOG.error("The disks stay where they are: %s", error, instance=instance)
+        if instance not in self._legacy:
+            self._departures.resume(instance)
         super()._hard_reboot(context, instance, *args, **kwargs)
 
-    # What moves an instance to another host or size belongs to a later release
 
-    def check_can_live_migrate_destination(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a live migration to this host before anything has changed.
+def _returns_elsewhere(instance: Any) -> bool:
+    """Tell whether an instance goes back to another host, which shares no instances_path.
 
-        :raises MigrationPreCheckError: always
-        """
-        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
-
-    def check_can_live_migrate_source(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuse a live migration from this host before anything has changed.
-
-        :raises MigrationPreCheckError: always
-        """
-        raise exception.MigrationPreCheckError(reason=_NOT_MOVED)
-
-    def migrate_disk_and_power_off(self, *args: Any, **kwargs: Any) -> str:
-        """Refuse a resize or a cold migration from this host before anything has changed.
-
-        :raises InstanceFaultRollback: always; nova leaves the instance as it was
-        """
-        raise exception.InstanceFaultRollback(exception.ResizeError(reason=_NOT_MOVED))
-
-    def finish_migration(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse an instance that another driver's host has sent here.
-
-        :raises ResizeError: always; the disks stay where the other host has kept them
-        """
-        raise exception.ResizeError(reason=_NOT_MOVED)
+    Where hosts do, the source's directory lies beside this one, under nova's other name.
+    """
+    return instance.task_state == task_states.RESIZE_REVERTING and not os.path.exists(
+        f"{libvirt_utils.get_instance_path(instance)}_resize"
+    )
 
 
 def _growth(volume: VolumeInfo) -> int:

@@ -7,14 +7,13 @@ file of the host as its backing file. So nobody asks a disk's content for its fo
 format is known.
 """
 
-import json
 import os
 from typing import Any
 
-from nova import exception
 from nova.virt.libvirt import utils as libvirt_utils
 from oslo_concurrency import lockutils
-from oslo_utils import fileutils
+
+from nova_polyvisor.libvirt.records import read_record, write_record
 
 
 class FormatRecord:
@@ -31,28 +30,9 @@ class FormatRecord:
 
         :raises InvalidDiskInfo: the file holds something else
         """
-        return self._read().get(disk)
+        return (read_record(self._path) or {}).get(disk)
 
     def set(self, disk: str, driver_format: str) -> None:
         """Keep the format of the disk at a path."""
         with lockutils.lock(self._path, external=False):
-            formats = {**self._read(), disk: driver_format}
-            fileutils.ensure_tree(os.path.dirname(self._path))
-            new = self._path + ".new"
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w") as file:
-                file.write(json.dumps(formats) + "\n")
-            os.replace(new, self._path)
-
-    def _read(self) -> dict[str, str]:
-        try:
-            with open(self._path) as file:
-                text = file.read()
-        except FileNotFoundError:
-            return {}
-        try:
-            formats = json.loads(text or "{}")
-        except ValueError as error:
-            raise exception.InvalidDiskInfo(reason=f"{self._path}: {error}") from error
-        if not isinstance(formats, dict):
-            raise exception.InvalidDiskInfo(reason=f"{self._path}: not a JSON object")
-        return formats
+            write_record(self._path, {**(read_record(self._path) or {}), disk: driver_format})

@@ -10,7 +10,7 @@ from lxml import etree
 from nova.virt.libvirt import guest as libvirt_guest
 from nova.virt.libvirt import host as libvirt_host
 
-from nova_polyvisor.libvirt.config import VolumeDisk
+from nova_polyvisor.libvirt.config import VolumeDisk, disk_target, name_disks
 
 #: Finds the path of a volume by the names of its pool and of itself.
 FindPath = Callable[[str, str], str | None]
@@ -25,16 +25,28 @@ class VolumeGuest(libvirt_guest.Guest):
     def __init__(self, domain: Any, find_path: FindPath) -> None:
         super().__init__(domain)
         self._find_path = find_path
+        #: Paths at the destination of a live migration, by disk: of the volumes that are copied.
+        self.paths_at_destination: dict[str, str] = {}
 
     def get_config(self) -> Any:
         """Return nova's configuration of the guest, volume disks with their paths."""
         config = super().get_config()
-        volumes = self._volume_disks(0)
-        config.devices = [
-            volumes.get(device.target_dev, device) if device.root_name == "disk" else device
-            for device in config.devices
-        ]
+        config.devices = self._with_volumes(config.devices, 0)
         return config
+
+    def get_all_devices(
+        self, devtype: Any = None, from_persistent_config: bool = False
+    ) -> list[Any]:
+        """Return the guest's devices of a type, volume disks with their paths."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE if from_persistent_config else 0
+        return self._with_volumes(super().get_all_devices(devtype, from_persistent_config), flags)
+
+    def _with_volumes(self, devices: list[Any], flags: int) -> list[Any]:
+        volumes = self._volume_disks(flags)
+        return [
+            volumes.get(device.target_dev, device) if device.root_name == "disk" else device
+            for device in devices
+        ]
 
     def get_disk(self, device: str, from_persistent_config: bool = False) -> Any:
         """Return the disk that has a target name or a source path, None where there is none."""
@@ -44,9 +56,32 @@ class VolumeGuest(libvirt_guest.Guest):
                 return disk
         return super().get_disk(device, from_persistent_config)
 
+    def migrate(self, *args: Any, **kwargs: Any) -> None:
+        """Migrate the running guest; volumes that are copied are named by path meanwhile."""
+        libvirt_guest.Guest(_MigratingDomain(self)).migrate(*args, **kwargs)
+
     def _volume_disks(self, flags: int) -> dict[str, VolumeDisk]:
-        disks = {}
+        """Return the guest's volumes by the names of the disks in the guest.
+
+        A guest that has come by live migration names its volumes by path until it is started anew;
+        its definition names them by pool and volume.
+        """
         domain = etree.fromstring(self._domain.XMLDesc(flags))
+        disks = self._named_volumes(domain)
+        files = {
+            disk_target(element): element.find("source")
+            for element in domain.findall("devices/disk[@type='file']")
+        }
+        if files and not flags & libvirt.VIR_DOMAIN_XML_INACTIVE:
+            defined = etree.fromstring(self._domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+            for target, disk in self._named_volumes(defined).items():
+                source = files.get(target)
+                if source is not None and source.get("file") == disk.source_path:
+                    disks[target] = disk
+        return disks
+
+    def _named_volumes(self, domain: Any) -> dict[str, VolumeDisk]:
+        disks = {}
         for element in domain.findall("devices/disk[@type='volume']"):
             disk = VolumeDisk()
             disk.parse_dom(element)
@@ -54,6 +89,22 @@ class VolumeGuest(libvirt_guest.Guest):
                 disk.source_path = self._find_path(disk.source_pool, disk.source_volume)
                 disks[disk.target_dev] = disk
         return disks
+
+
+class _MigratingDomain:
+    """What nova needs of a domain to migrate it."""
+
+    def __init__(self, guest: VolumeGuest) -> None:
+        self._guest = guest
+
+    def migrateToURI3(self, destination: str, params: dict[str, Any], flags: int) -> None:
+        """Migrate the domain, with one definition for the way and one for its life there."""
+        xml = params.get("destination_xml")
+        if xml:
+            disks = self._guest._volume_disks(0)
+            params["destination_xml"] = name_disks(xml, disks, self._guest.paths_at_destination)
+            params["persistent_xml"] = name_disks(xml, disks, {})
+        self._guest._domain.migrateToURI3(destination, params=params, flags=flags)
 
 
 class VolumeHost(libvirt_host.Host):

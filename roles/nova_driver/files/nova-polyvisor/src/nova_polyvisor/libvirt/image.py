@@ -4,11 +4,12 @@
 
 import enum
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 import nova.conf
 from nova import exception
+from nova.compute import vm_states
 from nova.virt.image import model as imgmodel
 from nova.virt.libvirt import imagebackend
 from oslo_concurrency import lockutils
@@ -23,6 +24,10 @@ from nova_polyvisor.libvirt.storage import Storage, volume_name
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
+
+
+#: Disks that are a file's bytes, whatever they mean.
+_BYTES = frozenset({"kernel", "ramdisk", "disk.config"})
 
 
 class Kind(enum.Enum):
@@ -56,12 +61,12 @@ class LibvirtStorage(imagebackend.Image):
         if disk_name is None and path is None:
             raise ValueError("a disk is known by its name or by its path")
         self._storage = storage
-        self._pool = storage.disks
         self._kind = kind
         if disk_name is None:
             self.volume_name = os.path.basename(str(path))
         else:
             self.volume_name = volume_name(instance.uuid, disk_name)
+        self._pool = storage.pool_of(self.volume_name)
         super().__init__(
             path,
             "volume",
@@ -71,6 +76,7 @@ class LibvirtStorage(imagebackend.Image):
         self.preallocate = strutils.to_slug(CONF.preallocate_images) == "space"
         if self.preallocate:
             self.driver_io = "native"
+        self._instance = instance
         self._formats = FormatRecord(instance)
         found = self._pool.volume(self.volume_name)
         self.path = found.path if found else self._pool.volume_path(self.volume_name)
@@ -85,6 +91,24 @@ class LibvirtStorage(imagebackend.Image):
         """Return the disk's element for the domain."""
         disk = super().libvirt_info(*args, **kwargs)
         return VolumeDisk.of(disk, self._pool.name, self.volume_name)
+
+    def cache(
+        self,
+        fetch_func: Callable[..., None],
+        filename: str,
+        size: int | None = None,
+        safe: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        """Make the volume from a template unless it exists, and as large as it is to be.
+
+        Nova compares the size with the template's only, which a larger flavor's ephemeral disk has
+        a new one of.
+        """
+        super().cache(fetch_func, filename, size, safe, *args, **kwargs)
+        if size:
+            self.resize_image(size)
 
     def create_image(
         self,
@@ -114,11 +138,19 @@ class LibvirtStorage(imagebackend.Image):
             self._get_lock_name(base), "nova-", external=True, lock_path=self.lock_path
         ):
             if not self.exists():
-                self._create(found, size or found.capacity)
+                lasts = not safe and not _is_unshelved(self._instance)
+                self._create(found, size or found.capacity, lasts)
 
-    def _create(self, found: template.Template, capacity: int) -> None:
+    def _create(self, found: template.Template, capacity: int, lasts: bool) -> None:
+        """Make the volume.
+
+        :param lasts: whether every host can get the same template again. A file system or swap
+            that this host has made it cannot, nor the image of a shelved instance, which nova
+            deletes: no disk lies over them
+        """
         base_images = self._storage.base_images
-        if self._kind is Kind.COPY_ON_WRITE:
+        cow = self._kind is Kind.COPY_ON_WRITE
+        if cow and lasts:
             base_images.refresh(wait=False)
             spec = VolumeSpec(
                 name=self.volume_name,
@@ -133,7 +165,7 @@ class LibvirtStorage(imagebackend.Image):
                 base_images.refresh()
             spec = VolumeSpec(
                 name=self.volume_name,
-                format="qcow2" if found.format == "qcow2" else "raw",
+                format="qcow2" if cow or found.format == "qcow2" else "raw",
                 capacity=capacity,
                 preallocate=self.preallocate,
             )
@@ -157,7 +189,9 @@ class LibvirtStorage(imagebackend.Image):
         """Move a local file into the volume, in place of what the volume was before."""
         self._pool.delete(self.volume_name)
         self._pool.upload(self.volume_name, local_file)
-        os.unlink(local_file)
+        # With this images_type, which is then that of legacy instances, nova removes it itself.
+        if CONF.libvirt.images_type != "rbd":
+            os.unlink(local_file)
         self._record("raw")
 
     def snapshot_extract(self, target: str, out_format: str) -> None:
@@ -176,6 +210,11 @@ class LibvirtStorage(imagebackend.Image):
         return imgmodel.LocalFileImage(self.path, self.driver_format)
 
 
+def _is_unshelved(instance: Any) -> bool:
+    """Tell whether an instance comes back from the image that it was shelved as."""
+    return "vm_state" in instance and instance.vm_state == vm_states.SHELVED_OFFLOADED
+
+
 def _mark_used(base: str) -> None:
     """Tell the image cache manager that an image is in use; root is asked only if need be."""
     try:
@@ -185,18 +224,24 @@ def _mark_used(base: str) -> None:
 
 
 class StorageBackend(imagebackend.Backend):
-    """Gives nova's driver the disks of instances, all of them volumes.
+    """Gives nova's driver the disks of instances: volumes, or what nova's own backends have made.
 
     :param storage: the host's pools
+    :param legacy: the instances whose disks nova's own backends keep
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, legacy: Container[Any] = ()) -> None:
         super().__init__(CONF.use_cow_images)
+        self._novas = imagebackend.Backend(CONF.use_cow_images)
         self._storage = storage
+        self._legacy = legacy
 
-    def backend(self, image_type: str | None = None) -> type[LibvirtStorage]:
-        """Return the class of all disks."""
-        return LibvirtStorage
+    def backend(self, image_type: str | None = None) -> type[imagebackend.Image]:
+        """Return the class of the disks of new instances."""
+        if CONF.libvirt_storage.enabled:
+            return LibvirtStorage
+        novas: type[imagebackend.Image] = super().backend(image_type)
+        return novas
 
     def by_name(
         self,
@@ -204,26 +249,31 @@ class StorageBackend(imagebackend.Backend):
         name: str,
         image_type: str | None = None,
         disk_info_mapping: dict[str, Any] | None = None,
-    ) -> LibvirtStorage:
+    ) -> imagebackend.Image:
         """Return an instance's disk.
 
         :param name: the disk's name; nova gives a path in the instance's directory at times
-        :param image_type: ``raw`` for what is a file's bytes, such as a kernel
+        :param image_type: how nova's own backends make the disk; says nothing about volumes
         """
-        if image_type in ("raw", "flat"):
+        if instance in self._legacy:
+            return self._novas.by_name(instance, name, image_type, disk_info_mapping)
+        disk_name = os.path.basename(name)
+        if disk_name.removesuffix(".rescue") in _BYTES:
             kind = Kind.BYTES
         else:
             kind = Kind.COPY_ON_WRITE if CONF.use_cow_images else Kind.COPY
         return LibvirtStorage(
             self._storage,
             instance,
-            disk_name=os.path.basename(name),
+            disk_name=disk_name,
             disk_info_mapping=disk_info_mapping,
             kind=kind,
         )
 
     def by_libvirt_path(
         self, instance: Any, path: str, image_type: str | None = None
-    ) -> LibvirtStorage:
+    ) -> imagebackend.Image:
         """Return the disk that lies at a path."""
+        if instance in self._legacy:
+            return self._novas.by_libvirt_path(instance, path, image_type)
         return LibvirtStorage(self._storage, instance, path=path)

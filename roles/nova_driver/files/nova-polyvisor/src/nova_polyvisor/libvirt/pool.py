@@ -4,6 +4,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,6 +23,9 @@ BUSY_TIMEOUT = 600.0
 
 #: Formats that libvirt tells from the content of what is a raw image to QEMU.
 _RAW_FORMATS = frozenset({"raw", "iso", "unknown", "none", ""})
+
+#: Ending of the name of a larger volume that is to take another's place.
+_LARGER = ".larger"
 
 
 class PoolError(exception.StorageError):
@@ -71,7 +75,10 @@ class VolumeSpec:
 
 @dataclasses.dataclass(frozen=True)
 class VolumeInfo:
-    """A volume as libvirt finds it; sizes are in bytes, ``backing`` is a path."""
+    """A volume as libvirt finds it; sizes are in bytes, ``backing`` is a path.
+
+    ``stored`` is the length of what it is stored as: a file's, or a block device's.
+    """
 
     name: str
     path: str
@@ -79,6 +86,7 @@ class VolumeInfo:
     capacity: int
     allocation: int
     backing: str | None
+    stored: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,22 +133,25 @@ class Pool:
                 LOG.info("Starting storage pool %s", self.name)
                 pool.create(0)
 
-    def refresh(self, wait: bool = True) -> None:
+    def refresh(self, wait: bool = True) -> bool:
         """Let libvirt read the pool's volumes anew.
 
         :param wait: whether to wait for volumes that are being made, during which libvirt
             refreshes no pool; if not, a busy pool is left as it is
+        :returns: whether the volumes have been read
         """
         with self._reporting("refresh"):
             if self._refreshed():
-                return
+                return True
             if not wait:
                 LOG.debug("Storage pool %s is busy and not refreshed", self.name)
-            elif not poll(self._refreshed, BUSY_TIMEOUT, lambda: None):
+                return False
+            if not poll(self._refreshed, BUSY_TIMEOUT, lambda: None):
                 raise PoolError(
                     reason=f"Storage pool {self.name} was busy with other volumes for "
                     f"{BUSY_TIMEOUT:.0f} seconds and could not be refreshed"
                 )
+            return True
 
     def _refreshed(self) -> bool:
         """Refresh the pool; false if volumes are being made in it."""
@@ -186,6 +197,18 @@ class Pool:
         with self._reporting("list"):
             return sorted(name for name in self._get().listVolumes() if name.startswith(prefix))
 
+    def sees(self, name: str) -> bool:
+        """Tell whether a volume exists, even if another host has made it a moment ago.
+
+        Where volumes are files the file is asked for by its name first: a network file system may
+        keep the listing of a directory for half a minute.
+        """
+        path = self.path()
+        if path and os.path.exists(os.path.join(path, name)):
+            return True
+        self.refresh()
+        return self.volume(name) is not None
+
     def create(self, spec: VolumeSpec) -> None:
         """Make a volume: empty, or copy-on-write over ``spec.backing``."""
         with self._reporting(f"create volume {spec.name} in"):
@@ -216,37 +239,117 @@ class Pool:
                     copy.resize(spec.capacity, 0)
 
     def resize(self, name: str, capacity: int) -> None:
-        """Grow a volume to a size in bytes; a larger one is left as it is."""
+        """Grow a volume to a size in bytes; a larger one is left as it is.
+
+        Where libvirt resizes no volumes, as in logical pools, a larger one takes its place.
+        """
         with self._reporting(f"resize volume {name} in"):
             volume = self._get_volume(name)
-            if volume.info()[1] < capacity:
+            if volume.info()[1] >= capacity:
+                return
+            try:
                 volume.resize(capacity, 0)
+                return
+            except libvirt.libvirtError as error:
+                raw = _volume_info(volume).format == "raw"
+                if error.get_error_code() != libvirt.VIR_ERR_NO_SUPPORT or not raw:
+                    raise
+        self.delete(name + _LARGER)
+        self.clone(VolumeSpec(name + _LARGER, "raw", capacity), self, name, "raw")
+        self._put_larger(name)
+
+    def finish_resizes(self, prefix: str) -> None:
+        """Finish or undo what a crash has left of resizes by a larger volume.
+
+        While the larger volume is being made the old one is whole, and smaller. Later the larger
+        one is whole, and what has the name is missing or of the same size.
+
+        :param prefix: beginning of the names of the volumes
+        """
+        for larger_name in self.names(prefix):
+            name = larger_name.removesuffix(_LARGER)
+            larger, found = self.volume(larger_name), self.volume(name)
+            if name == larger_name or larger is None:
+                continue
+            if found is not None and found.capacity < larger.capacity:
+                self.delete(larger_name)
+            else:
+                self._put_larger(name)
+
+    def _put_larger(self, name: str) -> None:
+        """Give a volume's name to the larger one: libvirt renames none, so it is copied."""
+        self.delete(name)
+        self.send(name + _LARGER, self, name)
+        self.delete(name + _LARGER)
 
     def upload(self, name: str, path: str) -> None:
-        """Make a raw volume of the content of a local file."""
+        """Make a volume of the bytes of a local file, whatever they mean; holes stay holes.
+
+        Libvirt takes the volume for a raw one until the pool is refreshed.
+        """
         size = os.path.getsize(path)
         with self._reporting(f"upload {path} as volume {name} into"):
             volume = self._get().createXML(VolumeSpec(name, "raw", size).to_xml(), 0)
-            with self._removing_on_error(name), open(path, "rb") as source:
+            with self._removing_on_error(name), open(path, "rb", buffering=0) as source:
                 stream = self._host.get_connection().newStream(0)
-                volume.upload(stream, 0, size, 0)
-                stream.sendAll(lambda _stream, length, _opaque: source.read(length), None)
+                sparse = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
+                volume.upload(stream, 0, size, sparse)
+                stream.sparseSendAll(
+                    lambda _stream, length, _opaque: source.read(length),
+                    lambda _stream, _opaque: _section(source, size),
+                    lambda _stream, length, _opaque: source.seek(length, os.SEEK_CUR),
+                    None,
+                )
                 stream.finish()
 
     def download(self, name: str, path: str) -> None:
         """Write the bytes that a volume is stored as into a local file; holes stay holes."""
         with self._reporting(f"download volume {name} from"), open(path, "wb") as target:
-            stream = self._host.get_connection().newStream(0)
-            self._get_volume(name).download(
-                stream, 0, 0, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM
-            )
-            stream.sparseRecvAll(
-                lambda _stream, data, _opaque: target.write(data),
-                lambda _stream, length, _opaque: target.seek(length, os.SEEK_CUR),
-                None,
-            )
-            stream.finish()
+            self._stream(name, target.write, lambda length: target.seek(length, os.SEEK_CUR))
             target.truncate(target.tell())
+
+    def _stream(
+        self, name: str, on_data: Callable[[bytes], Any], on_hole: Callable[[int], Any]
+    ) -> None:
+        """Read the bytes that a volume is stored as, and the lengths of its holes."""
+        stream = self._host.get_connection().newStream(0)
+        sparse = libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM
+        self._get_volume(name).download(stream, 0, 0, sparse)
+        stream.sparseRecvAll(
+            lambda _stream, data, _opaque: on_data(data),
+            lambda _stream, length, _opaque: on_hole(length),
+            None,
+        )
+        stream.finish()
+
+    def send(self, name: str, target: "Pool", new_name: str | None = None) -> None:
+        """Make a volume in this or another pool of the bytes that one is stored as.
+
+        Nothing writes to the volume meanwhile. A format and a backing file go along in the bytes.
+
+        :param target: the other pool, which may be another host's
+        :param new_name: name of the new volume, unless it is the same
+        :raises DiskNotFound: there is no volume ``name``
+        """
+        new_name = new_name or name
+        found = self.volume(name)
+        if found is None:
+            raise exception.DiskNotFound(location=f"{self.name}/{name}")
+        target.create(VolumeSpec(new_name, "raw", found.stored))
+        with target._removing_on_error(new_name), self._reporting(f"send volume {name} of"):
+            sink = target._host.get_connection().newStream(0)
+            try:
+                sparse = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
+                target._get_volume(new_name).upload(sink, 0, found.stored, sparse)
+                self._stream(name, lambda data: _send_all(sink, data), sink.sendHole)
+                sink.finish()
+            except BaseException:
+                # A volume that a stream writes to cannot be deleted.
+                with contextlib.suppress(libvirt.libvirtError):
+                    sink.abort()
+                raise
+        # What libvirt knows of the new volume it has found before the bytes came.
+        target.refresh()
 
     def delete(self, name: str) -> None:
         """Delete a volume; that it is gone already is no error."""
@@ -304,6 +407,23 @@ def as_qemu_knows(libvirt_format: str) -> str:
     return "raw" if libvirt_format in _RAW_FORMATS else libvirt_format
 
 
+def _section(file: Any, size: int) -> tuple[bool, int]:
+    """Return whether there is data where an unbuffered file stands, no hole, and how much."""
+    here = file.tell()
+    try:
+        data = os.lseek(file.fileno(), here, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        data = size
+    if data > here:
+        found = False, data - here
+    else:
+        found = True, os.lseek(file.fileno(), here, os.SEEK_HOLE) - here if here < size else 0
+    file.seek(here)
+    return found
+
+
 def _add(parent: Any, tag: str, text: object = None, **attributes: str) -> Any:
     element = etree.SubElement(parent, tag, attributes)
     if text is not None:
@@ -321,7 +441,15 @@ def _volume_info(volume: Any) -> VolumeInfo:
         capacity=int(root.findtext("capacity", "0")),
         allocation=int(root.findtext("allocation", "0")),
         backing=root.findtext("backingStore/path"),
+        stored=int(root.findtext("physical", root.findtext("capacity", "0"))),
     )
+
+
+def _send_all(stream: Any, data: bytes) -> None:
+    """Send bytes down a stream, which may take fewer than it is given."""
+    view = memoryview(data)
+    while view:
+        view = view[stream.send(bytes(view)) :]
 
 
 def _unless_gone(call: Callable[..., Any], *arguments: object) -> Any:

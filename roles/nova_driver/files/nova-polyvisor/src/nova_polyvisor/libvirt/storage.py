@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pools of a host: which there are, and what in them belongs to an instance."""
 
+import contextlib
 import os
 import re
 from typing import Any
@@ -21,6 +22,13 @@ LOG = logging.getLogger(__name__)
 
 _VOLUME_NAME = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}_.+")
 
+#: Kinds of disks that ``[libvirt_storage] pools`` may name.
+_KIND = re.compile(r"disk(\.(local|swap|config|eph\d*))?|kernel|ramdisk")
+
+
+#: Ending of the name of a copy that is kept of a volume while a resize may be reverted.
+SAVED = ".before"
+
 
 def cache_directory() -> str:
     """Return nova's image cache directory."""
@@ -37,8 +45,16 @@ def disk_name(instance_uuid: str, volume: str) -> str:
     return volume.removeprefix(f"{instance_uuid}_")
 
 
+def kinds_of(disk: str) -> tuple[str, str]:
+    """Return the names by which ``[libvirt_storage] pools`` may mean a disk, the closest first."""
+    own = disk.removesuffix(".rescue")
+    return own, own.rstrip("0123456789")
+
+
 class Storage:
-    """The pool of the disks and the pool of the cached images.
+    """The pools of the disks and the pool of the cached images.
+
+    ``disks`` is the pool of the disks that have none of their own.
 
     :param host: nova's ``Host``, which keeps the connection to libvirt
     """
@@ -47,33 +63,70 @@ class Storage:
         self._host = host
         self.disks = Pool(host, CONF.libvirt_storage.disks_pool)
         self.base_images = Pool(host, CONF.libvirt_storage.base_images_pool)
+        self._by_name = {self.disks.name: self.disks}
+        for name in CONF.libvirt_storage.pools.values():
+            self._by_name.setdefault(name, Pool(host, name))
+
+    @property
+    def pools(self) -> list[Pool]:
+        """The pools of the disks; without ``enabled`` those of them that there are."""
+        pools = list(self._by_name.values())
+        return pools if CONF.libvirt_storage.enabled else [p for p in pools if p.exists()]
+
+    def pool_for(self, disk: str) -> Pool:
+        """Return the pool that new disks of a name are made in."""
+        for kind in kinds_of(disk):
+            if kind in CONF.libvirt_storage.pools:
+                return self._by_name[CONF.libvirt_storage.pools[kind]]
+        return self.disks
+
+    def pool_of(self, volume: str) -> Pool:
+        """Return the pool that a volume is in, or that a volume of this name is to be made in."""
+        own = self.pool_for(_disk_of(volume))
+        others = [pool for pool in self.pools if pool is not own]
+        if not others or own.volume(volume) is not None:
+            return own
+        return next((pool for pool in others if pool.volume(volume) is not None), own)
 
     def prepare(self) -> None:
         """Make the pools ready for use.
 
-        :raises InvalidConfiguration: the disks pool does not exist, or the pool of the cached
-            images lies over another directory than nova's cache
+        :raises InvalidConfiguration: a pool of disks does not exist, a kind of disk is unknown, or
+            the pool of the cached images lies over another directory than nova's cache
         """
-        if self.disks.name == self.base_images.name:
+        for kind in CONF.libvirt_storage.pools:
+            if not _KIND.fullmatch(kind):
+                raise exception.InvalidConfiguration(
+                    _("[libvirt_storage] pools names %s, which is no kind of disk") % kind
+                )
+        if self.base_images.name in self._by_name:
             raise exception.InvalidConfiguration(
                 _(
-                    "[libvirt_storage] disks_pool and base_images_pool are both %s: "
+                    "[libvirt_storage] base_images_pool is %s, which is a pool of disks as well: "
                     "disks and cached images need a pool each"
                 )
-                % self.disks.name
+                % self.base_images.name
             )
-        if not self.disks.exists():
+        for pool in self.pools:
+            self._prepare_disks(pool)
+        self._prepare_base_images()
+
+    def _prepare_disks(self, pool: Pool) -> None:
+        if not pool.exists():
             raise exception.InvalidConfiguration(
                 _(
-                    "Libvirt has no storage pool %(pool)s, which [libvirt_storage] disks_pool "
+                    "Libvirt has no storage pool %(pool)s, which [libvirt_storage] %(option)s "
                     "names. Make it, for example with: virsh pool-define-as %(pool)s dir "
-                    "--target /var/lib/nova/disks && virsh pool-build %(pool)s && "
+                    "--target %(directory)s && virsh pool-build %(pool)s && "
                     "virsh pool-start %(pool)s && virsh pool-autostart %(pool)s"
                 )
-                % {"pool": self.disks.name}
+                % {
+                    "pool": pool.name,
+                    "option": "disks_pool" if pool is self.disks else "pools",
+                    "directory": f"/var/lib/nova/{'disks' if pool is self.disks else pool.name}",
+                }
             )
-        self.disks.start()
-        self._prepare_base_images()
+        pool.start()
 
     def _prepare_base_images(self) -> None:
         directory = cache_directory()
@@ -106,26 +159,60 @@ class Storage:
 
     def disk_path(self, instance_uuid: str, disk: str) -> str:
         """Return where an instance's disk lies on this host, or will lie once it is made."""
-        return self.disks.volume_path(volume_name(instance_uuid, disk))
+        name = volume_name(instance_uuid, disk)
+        return self.pool_of(name).volume_path(name)
 
     def size(self) -> PoolInfo:
-        """Return the size of the disks pool as it is now."""
-        self.disks.refresh(wait=False)
-        return self.disks.info()
+        """Return the size of the pools of disks as it is now; a file system is counted once."""
+        sizes: dict[Any, PoolInfo] = {}
+        for pool in self.pools:
+            pool.refresh(wait=False)
+            sizes.setdefault(_space(pool), pool.info())
+        found = sizes.values()
+        return PoolInfo(
+            sum(size.capacity for size in found),
+            sum(size.allocation for size in found),
+            sum(size.available for size in found),
+        )
+
+    def volumes(self) -> list[VolumeInfo]:
+        """Return all volumes of the pools of disks."""
+        return [volume for pool in self.pools for volume in pool.volumes()]
 
     def volumes_of(self, instance_uuid: str) -> list[VolumeInfo]:
         """Return the volumes of an instance."""
-        names = self.disks.names(volume_name(instance_uuid, ""))
-        found = [self.disks.volume(name) for name in names]
+        prefix = volume_name(instance_uuid, "")
+        found = [pool.volume(name) for pool in self.pools for name in pool.names(prefix)]
         return [volume for volume in found if volume is not None]
 
+    def own_volumes(self, instance_uuid: str) -> list[VolumeInfo]:
+        """Return the volumes of an instance but for the copies kept of them."""
+        return [v for v in self.volumes_of(instance_uuid) if not v.name.endswith(SAVED)]
+
     def instance_volumes(self) -> list[VolumeInfo]:
-        """Return the volumes of all instances; others in the pool are left out."""
-        return [volume for volume in self.disks.volumes() if _VOLUME_NAME.fullmatch(volume.name)]
+        """Return the volumes of all instances; others in the pools are left out."""
+        return [volume for volume in self.volumes() if _VOLUME_NAME.fullmatch(volume.name)]
 
     def delete(self, instance_uuid: str, suffix: str = "") -> None:
         """Delete an instance's volumes, or those of them whose names have an ending."""
-        for name in self.disks.names(volume_name(instance_uuid, "")):
-            if name.endswith(suffix):
-                LOG.info("Deleting volume %s of pool %s", name, self.disks.name)
-                self.disks.delete(name)
+        for pool in self.pools:
+            for name in pool.names(volume_name(instance_uuid, "")):
+                if name.endswith(suffix):
+                    LOG.info("Deleting volume %s of pool %s", name, pool.name)
+                    pool.delete(name)
+
+
+def _disk_of(volume: str) -> str:
+    """Return the name of the disk that a volume of any instance holds."""
+    return volume.partition("_")[2] or volume
+
+
+def _space(pool: Pool) -> tuple[str, object]:
+    """Return what tells the space that a pool's volumes take from that of other pools."""
+    path = pool.path()
+    if path is None:
+        return "pool", pool.name
+    if not path.startswith("/dev/"):
+        with contextlib.suppress(OSError):
+            return "file system", os.stat(path).st_dev
+    return "path", path
