@@ -154,6 +154,8 @@ class TwoHostsCase(test.NoDBTestCase):
             "nova.network.neutron.API.has_port_binding_extension", lambda *_arguments: False
         )
         self.stub_out("nova.objects.Instance.save", lambda *_args, **_options: None)
+        # What init_host asks the database for: a host that starts has no interrupted transition.
+        self.stub_out("nova.objects.InstanceList.get_uuids_by_host", lambda *_arguments: [])
         self.context = context.get_admin_context()
         shared = self.useFixture(fixtures.TempDir()).path if self.shared_pool else None
         self.here, self.there = (ComputeHost(self, number, shared) for number in (0, 1))
