@@ -11,7 +11,7 @@ import contextlib
 import os
 import subprocess
 import unittest
-from typing import Any
+from typing import Any, ClassVar
 
 import fixtures
 import libvirt
@@ -65,6 +65,11 @@ class ComputeHost:
         self.name = HOSTNAMES[number]
         self.pools = case.useFixture(StorageFixture(self.name, shared))
         self.pools.pool.create(0)
+        #: Directories of the further pools, by name.
+        self.others = {
+            name: self.pools.another_pool(name, case.directories.get(name))
+            for name in set(case.pools.values())
+        }
         os.symlink(self.pools.daemon.directory, os.path.join(case.links, self.name))
         self.directory = case.useFixture(fixtures.TempDir()).path
         self.start_driver()
@@ -91,9 +96,9 @@ class ComputeHost:
     def __exit__(self, *_error: object) -> None:
         """End the turn; the next one sets all anew."""
 
-    def pool(self) -> Pool:
-        """Return the disks pool, as libvirt sees it now."""
-        pool = Pool(self.pools.host, DISKS_POOL)
+    def pool(self, name: str = DISKS_POOL) -> Pool:
+        """Return a pool, the one of the disks by default, as libvirt sees it now."""
+        pool = Pool(self.pools.host, name)
         pool.refresh()
         return pool
 
@@ -103,11 +108,17 @@ class ComputeHost:
         return domains[0] if domains else None
 
     def disks(self) -> dict[str, int]:
-        """Return the sizes of the instance's disks in MiB, by name."""
+        """Return the sizes of the instance's disks in MiB, by name; those of all pools."""
         return {
-            volume.name.removeprefix(f"{uuids.instance}_"): volume.capacity // MIB
-            for volume in self.pool().volumes()
+            name: size for pool in (DISKS_POOL, *self.others) for name, size in self.in_pool(pool)
         }
+
+    def in_pool(self, name: str) -> list[tuple[str, int]]:
+        """Return the names of the disks in a pool, with their sizes in MiB."""
+        return [
+            (volume.name.removeprefix(f"{uuids.instance}_"), volume.capacity // MIB)
+            for volume in self.pool(name).volumes()
+        ]
 
     def stop_domains(self) -> None:
         """Stop and undefine what is left of the guests."""
@@ -123,6 +134,9 @@ class TwoHostsCase(test.NoDBTestCase):
 
     REQUIRES_LOCKING = True
     shared_pool = False
+    #: Kinds of disks that have a pool of their own, and whether both hosts have the same one.
+    pools: ClassVar[dict[str, str]] = {}
+    shared_pools: frozenset[str] = frozenset()
     #: Sizes of the instance's disks: root and ephemeral in GiB, swap in MiB.
     sizes: tuple[int, int, int] = (1, 0, 0)
 
@@ -157,7 +171,11 @@ class TwoHostsCase(test.NoDBTestCase):
         # What init_host asks the database for: a host that starts has no interrupted transition.
         self.stub_out("nova.objects.InstanceList.get_uuids_by_host", lambda *_arguments: [])
         self.context = context.get_admin_context()
+        self.flags(pools=self.pools, group="libvirt_storage")
         shared = self.useFixture(fixtures.TempDir()).path if self.shared_pool else None
+        self.directories = {
+            name: self.useFixture(fixtures.TempDir()).path for name in self.shared_pools
+        }
         self.here, self.there = (ComputeHost(self, number, shared) for number in (0, 1))
         self.addCleanup(self.here.stop_domains)
         self.addCleanup(self.there.stop_domains)

@@ -70,10 +70,13 @@ class StorageFixture(fixtures.Fixture):
             0,
         )
 
-    def another_pool(self, name: str) -> str:
-        """Make and start another directory pool of disks, and return its directory."""
-        directory = os.path.join(self.daemon.directory, name)
-        os.mkdir(directory)
+    def another_pool(self, name: str, directory: str | None = None) -> str:
+        """Make and start another directory pool of disks, and return its directory.
+
+        :param directory: the pool's, if it is another's too
+        """
+        directory = directory or os.path.join(self.daemon.directory, name)
+        os.makedirs(directory, exist_ok=True)
         self.host.get_connection().storagePoolCreateXML(
             f"<pool type='dir'><name>{name}</name><target><path>{directory}</path></target></pool>"
         )

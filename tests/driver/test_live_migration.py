@@ -5,6 +5,7 @@
 import json
 import os
 import unittest
+from typing import ClassVar
 from unittest import mock
 
 import libvirt
@@ -13,6 +14,7 @@ from nova import exception, objects
 from nova.network import model
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
 from oslo_utils.fixture import uuidsentinel as uuids
+from support import DISKS_POOL
 from test_pool import MIB, qemu_info
 
 #: Sizes in MiB.
@@ -248,6 +250,68 @@ class SharedPoolTest(LiveCase):
             formats = json.load(file)
         path = os.path.join(self.there.pools.directory, f"{uuids.instance}_disk")
         self.assertEqual("qcow2", formats[path])
+
+
+class TwoPoolsTest(LiveCase):
+    """The root disk's pool is every host's own; swap and the ephemeral disk are in a shared one."""
+
+    sizes = (1, 1, 64)
+    pools: ClassVar = {"disk.local": "scratch", "disk.swap": "scratch"}
+    shared_pools = frozenset({"scratch"})
+    scratch: ClassVar = {"disk.local": GIB, "disk.swap": 64}
+
+    def setUp(self):
+        super().setUp()
+        for host in (self.here, self.there):
+            host.driver._block_migration_flags |= libvirt.VIR_MIGRATE_UNSAFE
+
+    def test_there_and_back_copies_what_is_not_shared(self):
+        data = self.migrate()
+        self.assertTrue(data.block_migration)
+        self.assertIsNone(self.here.domain())
+        self.assertEqual([], self.here.in_pool(DISKS_POOL))
+        self.assertEqual(self.scratch, dict(self.here.in_pool("scratch")))
+        self.assert_lives_on(self.there, DISKS)
+        self.assertEqual({"disk", "disk.config"}, set(dict(self.there.in_pool(DISKS_POOL))))
+        self.migrate(self.there, self.here)
+        self.assertEqual([], self.there.in_pool(DISKS_POOL))
+        self.assert_lives_on(self.here, DISKS)
+
+    def test_failed_migration_leaves_what_is_shared(self):
+        data = self.prepare(self.here, self.there)
+        self.assertEqual(["disk"], list(dict(self.there.in_pool(DISKS_POOL))))
+        # nova-compute is killed and starts again.
+        self.there.start_driver()
+        self.roll_back(self.there, data)
+        self.assertEqual([], self.there.in_pool(DISKS_POOL))
+        self.assert_lives_on(self.here, DISKS)
+
+    def test_disk_goes_to_the_pool_that_it_is_in_wherever_new_ones_are_made(self):
+        self.flags(pools={"disk": "scratch"}, group="libvirt_storage")
+        for host in (self.here, self.there):
+            host.start_driver()
+            host.driver._block_migration_flags |= libvirt.VIR_MIGRATE_UNSAFE
+        self.migrate()
+        self.assert_lives_on(self.there, DISKS)
+        self.assertEqual({"disk", "disk.config"}, set(dict(self.there.in_pool(DISKS_POOL))))
+
+    def test_pool_that_the_destination_does_not_name_is_refused(self):
+        data = self.check(self.here, self.there)
+        with self.here as driver:
+            disks = driver.get_instance_disk_info(self.instance).replace(DISKS_POOL, "third")
+        with self.there as driver:
+            error = self.assertRaises(
+                exception.MigrationError,
+                driver.pre_live_migration,
+                self.context,
+                self.instance,
+                self.block_devices(),
+                model.NetworkInfo(),
+                disks,
+                data,
+            )
+        self.assertIn("third", str(error))
+        self.assertEqual([], self.there.in_pool(DISKS_POOL))
 
 
 if __name__ == "__main__":

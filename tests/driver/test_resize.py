@@ -4,6 +4,7 @@
 
 import os
 import unittest
+from typing import ClassVar
 from unittest import mock
 
 import nova.conf
@@ -14,6 +15,7 @@ from nova.network import model
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
 from nova_polyvisor.libvirt.resize import Departures
 from oslo_utils.fixture import uuidsentinel as uuids
+from support import DISKS_POOL
 from test_pool import MIB
 
 CONF = nova.conf.CONF
@@ -299,6 +301,73 @@ class SharedPoolTest(MoveCase):
         self.destroy_unless_shared(self.here, self.there)
         self.assertIsNone(self.here.domain())
         self.assert_lives_on(self.there, {"disk": GIB})
+
+
+class TwoPoolsTest(MoveCase):
+    """The root disk's pool is every host's own; swap and the ephemeral disk are in a shared one."""
+
+    sizes = (1, 1, 64)
+    pools: ClassVar = {"disk.local": "scratch", "disk.swap": "scratch"}
+    shared_pools = frozenset({"scratch"})
+
+    def assert_scratch(self, disks):
+        self.assertEqual(disks, dict(self.here.in_pool("scratch")))
+
+    def test_each_disk_stays_in_its_pool_and_only_what_is_not_shared_is_sent(self):
+        scratch: ClassVar = {"disk.local": GIB, "disk.swap": 64}
+        self.here.domain().destroy()
+        self.write(self.here)
+        self.assert_scratch(scratch)
+        self.leave()
+        self.assert_scratch(scratch)
+        self.arrive()
+        self.assert_lives_on(self.there, DISKS)
+        self.assert_written(self.there)
+        self.assertEqual({"disk", "disk.config"}, set(dict(self.there.in_pool(DISKS_POOL))))
+        self.revert()
+        self.assert_scratch(scratch)
+        self.assertEqual([], self.there.in_pool(DISKS_POOL))
+        self.assert_lives_on(self.here, DISKS)
+        self.assert_written(self.here)
+
+        self.leave(root_gb=2, ephemeral_gb=2)
+        self.assertEqual(GIB, self.here.disks()["disk.local.before"])
+        self.assertNotIn("disk.before", self.here.disks())
+        self.arrive()
+        self.assertEqual(2 * GIB, self.there.disks()["disk.local"])
+        self.revert()
+        self.assert_lives_on(self.here, DISKS)
+        self.assert_scratch(scratch)
+
+        self.leave(root_gb=2, ephemeral_gb=2)
+        self.arrive()
+        self.confirm()
+        self.assertEqual([], self.here.in_pool(DISKS_POOL))
+        larger = {"disk": 2 * GIB, "disk.local": 2 * GIB, "disk.swap": 64}
+        self.assert_lives_on(self.there, larger)
+        self.assert_written(self.there)
+
+    def test_crash_while_volumes_are_sent_or_saved_is_undone_at_the_next_start(self):
+        for disk in ("disk", "disk.local"):
+            self.crash_at_volume(disk, lambda: self.leave(ephemeral_gb=2))
+            self.here.start_driver()
+            self.come_back()
+            self.assert_lives_on(self.here, DISKS)
+            self.assertEqual([], self.there.in_pool(DISKS_POOL))
+
+    def test_pool_that_the_other_host_lacks_is_refused_with_the_instance_as_it_was(self):
+        self.there.pools.host.get_connection().storagePoolLookupByName("scratch").destroy()
+        refused = self.assertRaises(exception.InstanceFaultRollback, self.leave)
+        self.assertIn("scratch", str(refused.inner_exception))
+        self.assertTrue(self.here.domain().isActive())
+        self.assert_lives_on(self.here, DISKS)
+
+    def test_pool_that_the_other_host_does_not_name_is_refused_there(self):
+        self.leave()
+        self.flags(pools={}, group="libvirt_storage")
+        self.there.start_driver()
+        error = self.assertRaises(exception.ResizeError, self.arrive)
+        self.assertIn("disk.local", str(error))
 
 
 if __name__ == "__main__":

@@ -135,7 +135,8 @@ class StoragePoolDriver(MovingDriver):
             volume = self._storage.find(disk.source_pool, disk.source_volume)
             if volume is None:
                 raise exception.DiskNotFound(location=f"{disk.source_pool}/{disk.source_volume}")
-            info.append(_disk_info(volume, disk.driver_format))
+            place = {"pool": disk.source_pool, "volume": disk.source_volume}
+            info.append({**_disk_info(volume, disk.driver_format), **place})
         return info
 
     # Disks
@@ -151,7 +152,7 @@ class StoragePoolDriver(MovingDriver):
     ) -> None:
         """Clean up after an instance; its volumes go if its disks are to go."""
         if cleanup_instance_disks:
-            self._storage.delete(instance.uuid)
+            self._storage.delete(instance.uuid, keep=self._not_to_delete(instance))
         if _returns_elsewhere(instance):
             kwargs["cleanup_instance_dir"] = True
         super()._cleanup(

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Live migration: the volumes of a running guest on the host that it goes to.
 
-Hosts that share the pool share the volumes, and nothing is copied. Otherwise the destination makes
-empty volumes of the same names, and QEMU copies what the guest's disks hold into them while it
+Hosts that share a pool share its volumes, and they are not copied. Otherwise the destination makes
+empty volumes of the same names in its pool of the same name, and QEMU copies what the guest's disks hold into them while it
 runs. What QEMU does not copy (the config drive, a kernel, a ramdisk) the source sends.
 
 Libvirt does not find out that a disk which is named by pool and volume exists at the destination
@@ -12,6 +12,7 @@ definition that stays names them by pool and volume, and a guest takes them from
 """
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 import nova.conf
@@ -23,8 +24,9 @@ from oslo_log import log as logging
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.formats import FormatRecord
 from nova_polyvisor.libvirt.pool import Pool, VolumeSpec
-from nova_polyvisor.libvirt.records import write_record
-from nova_polyvisor.libvirt.storage import Storage, disk_name, volume_name
+from nova_polyvisor.libvirt.records import read_record, write_record
+from nova_polyvisor.libvirt.remote import PoolThere
+from nova_polyvisor.libvirt.storage import Storage, volume_name
 
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
@@ -41,23 +43,43 @@ class Arrivals:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    def expect(self, instance: Any, shared: bool) -> None:
-        """See to it that the pool is as the migration needs it, before anything is made.
+    def expect(self, instance: Any, disks: list[dict[str, Any]]) -> None:
+        """See to it that the pools are as the migration needs them, before anything is made.
 
-        :param shared: whether the guest's volumes are in this pool already
-        :raises DestinationDiskExists: they are, though they ought not to be
+        :param disks: nova's descriptions of the guest's disks that this host does not see yet
+        :raises MigrationError: a disk is in a pool that this host does not have
+        :raises DestinationDiskExists: a pool has volumes of the instance that it ought not to have
         """
-        self._storage.disks.refresh()
-        found = self._storage.volumes_of(instance.uuid)
-        if found and not shared:
-            raise exception.DestinationDiskExists(path=found[0].path)
-        if not shared:
-            # From here on what has the instance's name in the pool is this migration's.
-            write_record(_expected(instance), {})
+        self._storage.refresh()
+        pools = {disk["volume"]: self._pool(disk["pool"]) for disk in disks}
+        for pool in set(pools.values()):
+            left = pool.names(volume_name(instance.uuid, ""))
+            if left:
+                raise exception.DestinationDiskExists(path=pool.volume_path(left[0]))
+        if disks:
+            # From here on what has the instance's name in these pools is this migration's.
+            write_record(_expected(instance), {"own": sorted(p.name for p in pools.values())})
+            self._storage.coming.update(pools)
 
-    def is_expected(self, instance: Any) -> bool:
-        """Tell whether the instance's volumes in the pool are those of a migration to here."""
-        return os.path.exists(_expected(instance))
+    def _pool(self, name: str) -> Pool:
+        pool = self._storage.pool(name)
+        if pool is None:
+            raise exception.MigrationError(
+                reason=_(
+                    "[libvirt_storage] does not name storage pool %s on this host: name all pools "
+                    "alike on both hosts"
+                )
+                % name
+            )
+        return pool
+
+    def own(self, instance: Any) -> list[str] | None:
+        """Return the pools in which the instance's volumes are those of a migration to here.
+
+        None where no migration has been begun.
+        """
+        record = read_record(_expected(instance))
+        return None if record is None else record["own"]
 
     def make_empty(self, instance: Any, disks: list[dict[str, Any]]) -> None:
         """Make the volumes that lie over no cached image, for QEMU to fill.
@@ -67,10 +89,10 @@ class Arrivals:
         formats = FormatRecord(instance)
         for disk in disks:
             if not disk["backing_file"]:
-                name = os.path.basename(disk["path"])
-                spec = VolumeSpec(name, disk["type"], disk["virt_disk_size"])
-                self._storage.disks.create(spec)
-                formats.set(self._storage.disks.volume_path(name), disk["type"])
+                spec = VolumeSpec(disk["volume"], disk["type"], disk["virt_disk_size"])
+                pool = self._pool(disk["pool"])
+                pool.create(spec)
+                formats.set(pool.volume_path(spec.name), disk["type"])
 
     def finish(self, instance: Any, guest: Any) -> None:
         """Keep the formats of the guest's disks, now that it runs here."""
@@ -81,20 +103,22 @@ class Arrivals:
         self.forget(instance)
 
     def forget(self, instance: Any) -> None:
-        """Take what the pool holds of the instance for its own again."""
-        if self.is_expected(instance):
+        """Take what the pools hold of the instance for its own again."""
+        own = volume_name(instance.uuid, "")
+        for name in [name for name in self._storage.coming if name.startswith(own)]:
+            del self._storage.coming[name]
+        if os.path.exists(_expected(instance)):
             os.unlink(_expected(instance))
 
 
-def filled_by_qemu(instance: Any, disks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def filled_by_qemu(disks: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return those of a guest's disks that QEMU copies, as nova describes disks.
 
     :raises MigrationError: a disk is no volume, or cannot be made as it is at the source
     """
     found = []
     for disk in disks:
-        name = os.path.basename(disk["path"])
-        if disk_name(instance.uuid, name) == name:
+        if "volume" not in disk:
             raise exception.MigrationError(
                 reason=_("%s is not a volume of a storage pool") % disk["path"]
             )
@@ -106,18 +130,20 @@ def filled_by_qemu(instance: Any, disks: list[dict[str, Any]]) -> list[dict[str,
                 )
                 % disk["path"]
             )
-        if disk_name(instance.uuid, name) != _CONFIG_DRIVE:
+        if not disk["volume"].endswith(f"_{_CONFIG_DRIVE}"):
             found.append(disk)
     return found
 
 
-def send_rest(storage: Storage, instance: Any, there: Pool) -> None:
-    """Send the volumes that the destination has not made."""
-    made = there.names(volume_name(instance.uuid, ""))
-    for volume in storage.own_volumes(instance.uuid):
-        if volume.name not in made:
-            LOG.info("Sending volume %s", volume.name, instance=instance)
-            storage.disks.send(volume.name, there)
+def send_rest(storage: Storage, instance: Any, shared: Collection[str], there: PoolThere) -> None:
+    """Send the volumes that the destination has not made.
+
+    :param shared: names of the pools that the destination has, too
+    """
+    for pool, volume in storage.placed(instance.uuid):
+        if pool.name not in shared and volume.name not in there(pool.name).names(volume.name):
+            LOG.info("Sending volume %s of pool %s", volume.name, pool.name, instance=instance)
+            pool.send(volume.name, there(pool.name))
 
 
 def _expected(instance: Any) -> str:

@@ -8,24 +8,24 @@ Nova's own steps stay as they are; what becomes of the volumes is in ``resize`` 
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import libvirt
 import nova.conf
 from nova import block_device, exception
-from nova.compute import power_state
+from nova.compute import power_state, task_states
 from nova.i18n import _
 from nova.virt import driver, hardware
 from nova.virt.libvirt import driver as libvirt_driver
 from nova.virt.libvirt import utils as libvirt_utils
-from oslo_utils import excutils, netutils, uuidutils
+from oslo_utils import excutils, netutils
 
-from nova_polyvisor.libvirt import live, resize
+from nova_polyvisor.libvirt import live, resize, sharing
 from nova_polyvisor.libvirt.config import VolumeDisk
-from nova_polyvisor.libvirt.pool import Pool, PoolError
-from nova_polyvisor.libvirt.remote import make_marker, marker_name, pool_at
-from nova_polyvisor.libvirt.storage import Storage, disk_name
+from nova_polyvisor.libvirt.pool import PoolError
+from nova_polyvisor.libvirt.remote import PoolThere, pools_at
+from nova_polyvisor.libvirt.storage import Storage, disk_name, volume_name
 from nova_polyvisor.libvirt.transition import Transition
 
 CONF = nova.conf.CONF
@@ -39,7 +39,8 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
 
     def _prepare_moves(self) -> None:
         """Set up what moves instances; ``_storage`` and ``_host`` are there."""
-        self._departures = resize.Departures(self._storage, self._disks_at)
+        self._departures = resize.Departures(self._storage, self._pools_at)
+        self._sharing = sharing.Sharing(self._storage)
         self._arrivals = live.Arrivals(self._storage)
 
     def _refuse_files(self, instance: Any) -> None:
@@ -54,11 +55,11 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
 
     # Moves to another host or size: nova's own steps, with volumes in place of files
 
-    def _disks_at(self, dest: str) -> contextlib.AbstractContextManager[Pool]:
-        """Give the disks pool of another host, known by its address or name."""
+    def _pools_at(self, dest: str) -> contextlib.AbstractContextManager[PoolThere]:
+        """Give the pools of another host, known by its address or name."""
         uri = CONF.libvirt_storage.remote_uri
         uri = uri % netutils.escape_ipv6(dest) if uri else self._live_migration_uri(dest)
-        return pool_at(self._host, uri, self._storage.disks.name)
+        return pools_at(self._host, uri)
 
     def migrate_disk_and_power_off(
         self,
@@ -80,7 +81,7 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
         with _rolling_back():
             self._check_may_leave(instance, flavor, block_device_info)
             away = dest if dest != self.get_host_ip_addr() else None
-            send_to = self._departures.check(instance, away)
+            own = self._departures.check(instance, away, self._transition.is_due(instance))
         was_running = self.get_info(instance).state == power_state.RUNNING
         self.power_off(instance, timeout, retry_interval)
         directory = libvirt_utils.get_instance_path(instance)
@@ -88,7 +89,8 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
         with _rolling_back():
             try:
                 self._transition.move(instance)
-                sent = self._departures.leave(instance, send_to, _other_disks(instance, flavor))
+                save = _other_disks(instance, flavor)
+                sent = self._departures.leave(instance, away, own, save)
             except (exception.NovaException, libvirt.libvirtError, OSError):
                 with excutils.save_and_reraise_exception():
                     if was_running:
@@ -155,38 +157,50 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
     def delete_instance_files(self, instance: Any) -> bool:
         """Delete an instance's directory, and its volumes if nova has deleted the instance."""
         if instance.deleted:
-            self._storage.delete(instance.uuid)
+            self._storage.delete(instance.uuid, keep=self._not_to_delete(instance))
         return super().delete_instance_files(instance)
 
     # Storage that hosts share: nova looks for its own files, the volumes lie in the pool
 
     def instance_on_disk(self, instance: Any) -> bool:
-        """Tell whether an instance that is evacuated to here has its volumes here already."""
-        self._storage.disks.refresh()
-        return bool(self._storage.volumes_of(instance.uuid))
+        """Tell whether an instance that is evacuated to here has its root disk here already.
 
-    def check_instance_shared_storage_local(self, context: Any, instance: Any) -> dict[str, str]:
-        """Mark this host's pool, for another host to look for the mark in its own."""
-        token = uuidutils.generate_uuid()
-        make_marker(self._storage.disks, token)
-        return {"filename": marker_name(token)}
+        Other disks that are here are used, too, and those that are not are made anew.
+        """
+        self._storage.refresh()
+        found = {volume.name for volume in self._storage.volumes_of(instance.uuid)}
+        return volume_name(instance.uuid, "disk") in found or bool(found and not instance.image_ref)
 
-    def check_instance_shared_storage_remote(self, context: Any, data: dict[str, str]) -> bool:
-        """Tell whether this host's pool has the mark that another host has made in its own."""
-        return self._storage.disks.sees(data["filename"])
+    def check_instance_shared_storage_local(self, context: Any, instance: Any) -> dict[str, Any]:
+        """Mark this host's pools, for another host to look for the marks in its own."""
+        return self._sharing.ask(instance)
 
-    def check_instance_shared_storage_cleanup(self, context: Any, data: dict[str, str]) -> None:
-        """Take the mark away."""
-        self._storage.disks.delete(data["filename"])
+    def check_instance_shared_storage_remote(self, context: Any, data: dict[str, Any]) -> bool:
+        """Tell whether this host's pools have the marks that another host has made in its own."""
+        return self._sharing.answer(data)
+
+    def check_instance_shared_storage_cleanup(self, context: Any, data: dict[str, Any]) -> None:
+        """Take the marks away."""
+        self._sharing.end(data)
+
+    def _not_to_delete(self, instance: Any) -> Collection[str]:
+        """Return the names of the pools in which an instance's volumes are another host's."""
+        own = self._arrivals.own(instance)
+        if own is not None:
+            return [pool.name for pool in self._storage.pools if pool.name not in own]
+        leaving = instance.task_state in (task_states.RESIZE_REVERTING, task_states.MIGRATING)
+        if leaving or instance.host != CONF.host:
+            return self._sharing.shared(instance)
+        return ()
 
     def _create_shared_storage_test_file(self, instance: Any) -> str:
-        """Mark nova's directory of instances and the pool with the same token.
+        """Mark nova's directory of instances and the pools with the same token.
 
-        :raises MigrationPreCheckError: the pool takes no volume
+        :raises MigrationPreCheckError: a pool takes no volume
         """
         token = super()._create_shared_storage_test_file(instance)
         try:
-            make_marker(self._storage.disks, token)
+            self._sharing.mark_all(token)
         except PoolError as error:
             super()._cleanup_shared_storage_test_file(token)
             raise exception.MigrationPreCheckError(reason=str(error)) from error
@@ -194,17 +208,29 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
 
     def _cleanup_shared_storage_test_file(self, filename: str) -> None:
         super()._cleanup_shared_storage_test_file(filename)
-        self._storage.disks.delete(marker_name(filename))
+        self._sharing.unmark_all(filename)
 
     def _is_shared_block_storage(
         self, instance: Any, dest_check_data: Any, block_device_info: Any = None
     ) -> bool:
-        """Tell whether the other host of a live migration shares the pool, or needs none."""
-        return self._storage.disks.sees(
-            marker_name(dest_check_data.filename)
-        ) or super()._is_shared_block_storage(instance, dest_check_data, block_device_info)
+        """Tell whether the other host of a live migration shares the pools, or needs none."""
+        pools = self._storage.pools_of(instance.uuid)
+        shared = self._sharing.look(instance, dest_check_data.filename, pools)
+        return (bool(pools) and shared) or super()._is_shared_block_storage(
+            instance, dest_check_data, block_device_info
+        )
 
     # Live migration
+
+    def get_instance_disk_info(self, instance: Any, block_device_info: Any = None) -> str:
+        """Return nova's description of the disks that go to the host of a live migration, as JSON.
+
+        Each has the names of its ``pool`` and ``volume``; those that the other host shares are
+        left out.
+        """
+        shared = self._sharing.shared(instance)
+        disks = self._get_instance_disk_info(instance, block_device_info)
+        return json.dumps([disk for disk in disks if disk.get("pool") not in shared])
 
     def check_can_live_migrate_source(
         self, context: Any, instance: Any, dest_check_data: Any, *args: Any, **kwargs: Any
@@ -224,10 +250,10 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
         if data.is_shared_instance_path and not data.is_shared_block_storage:
             raise exception.MigrationPreCheckError(
                 reason=_(
-                    "the hosts share instances_path and not the storage pool %s: share both, the "
-                    "pool, or nothing"
+                    "the hosts share instances_path and not the storage pools %s: share both, the "
+                    "pools, or nothing"
                 )
-                % self._storage.disks.name
+                % ", ".join(pool.name for pool in self._storage.pools)
             )
         return data
 
@@ -244,14 +270,15 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
 
         :raises MigrationError: a disk cannot be made here as it is at the source
         """
-        self._arrivals.expect(instance, migrate_data.is_shared_block_storage)
-        disks = live.filled_by_qemu(instance, json.loads(disk_info or "[]"))
+        coming = json.loads(disk_info or "[]")
+        disks = live.filled_by_qemu(coming)
+        self._arrivals.expect(instance, coming)
         migrate_data = super().pre_live_migration(
             context, instance, block_device_info, network_info, None, migrate_data
         )
         self._arrivals.make_empty(instance, disks)
         over_images = [
-            {**disk, "path": disk_name(instance.uuid, os.path.basename(disk["path"]))}
+            {**disk, "path": disk_name(instance.uuid, disk["volume"])}
             for disk in disks
             if disk["backing_file"]
         ]
@@ -266,8 +293,13 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
     ) -> tuple[list[str], list[str]]:
         """Return the paths of the disks that QEMU copies, and their names in the guest."""
         paths, devices = super()._live_migration_copy_disk_paths(context, instance, guest)
+        shared = self._sharing.shared(instance)
         for disk in guest.get_all_disks():
-            if isinstance(disk, VolumeDisk) and not (disk.readonly or disk.shareable):
+            if (
+                isinstance(disk, VolumeDisk)
+                and disk.source_pool not in shared
+                and not (disk.readonly or disk.shareable)
+            ):
                 paths.append(disk.source_path)
                 devices.append(disk.target_dev)
         return paths, devices
@@ -284,10 +316,10 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
     ) -> None:
         """Migrate a guest, having sent what QEMU does not copy."""
         if migrate_data.block_migration:
-            with self._disks_at(migrate_data.target_connect_addr or dest) as there:
-                live.send_rest(self._storage, instance, there)
+            with self._pools_at(migrate_data.target_connect_addr or dest) as there:
+                live.send_rest(self._storage, instance, self._sharing.shared(instance), there)
                 guest.paths_at_destination = {
-                    disk.target_dev: there.volume_path(disk.source_volume)
+                    disk.target_dev: there(disk.source_pool).volume_path(disk.source_volume)
                     for disk in guest.get_all_disks()
                     if isinstance(disk, VolumeDisk) and disk.target_dev in device_names
                 }
@@ -317,7 +349,7 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
             instance,
             network_info,
             block_device_info,
-            destroy_disks=destroy_disks and self._arrivals.is_expected(instance),
+            destroy_disks=destroy_disks and self._arrivals.own(instance) is not None,
             migrate_data=migrate_data,
         )
         self._arrivals.forget(instance)

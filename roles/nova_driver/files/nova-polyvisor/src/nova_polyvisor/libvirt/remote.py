@@ -11,8 +11,11 @@ from oslo_utils import units, uuidutils
 
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
 
-#: Gives the pool of the disks on a host, which is known by its address.
-Reach = Callable[[str], contextlib.AbstractContextManager[Pool]]
+#: Gives a pool of another host by its name.
+PoolThere = Callable[[str], Pool]
+
+#: Gives the pools of a host, which is known by its address.
+Reach = Callable[[str], contextlib.AbstractContextManager[PoolThere]]
 
 _MARKER = "nova-polyvisor-marker-"
 
@@ -32,23 +35,28 @@ class _Libvirt:
 
 
 @contextlib.contextmanager
-def pool_at(host: Any, uri: str, name: str) -> Iterator[Pool]:
-    """Give a pool of another host for the length of a ``with`` block.
+def pools_at(host: Any, uri: str) -> Iterator[PoolThere]:
+    """Give the pools of another host for the length of a ``with`` block.
+
+    What it gives raises PoolError where libvirt there has no pool of a name.
 
     :param host: nova's ``Host`` of this host
     :param uri: where the other host's libvirt is reached
-    :param name: the pool's name
-    :raises PoolError: libvirt is not reached there, or has no such pool
+    :raises PoolError: libvirt is not reached there
     """
     try:
         connection = host._connect(uri, False)
     except libvirt.libvirtError as error:
         raise PoolError(reason=f"Cannot reach libvirt at {uri}: {error}") from error
-    try:
+
+    def pool_there(name: str) -> Pool:
         pool = Pool(_Libvirt(host, connection), name)
         if not pool.exists():
             raise PoolError(reason=f"Libvirt at {uri} has no storage pool {name}")
-        yield pool
+        return pool
+
+    try:
+        yield pool_there
     finally:
         with contextlib.suppress(libvirt.libvirtError):
             connection.close()

@@ -5,11 +5,11 @@
 Libvirt renames no volumes, so that nova's way with directories, which keeps the old disks under
 another name until the user confirms, is turned round.
 
-To a host with a pool of its own
-    The volumes are sent to that host under their own names. Those here stay as they are until the
+Volumes in a pool that the other host has one of its own for, under the same name
+    They are sent to that host under their own names. Those here stay as they are until the
     move is confirmed, which deletes them, or reverted, which uses them again. Swap is not sent:
     the other host makes it anew.
-On the same host, or to a host that shares the pool
+On the same host, or in a pool that the other host shares
     Nothing is sent. Where the new flavor has other disks, copies of the old ones are saved beside
     them as ``<uuid>_<disk>.before``, and the volumes themselves become larger. Confirming deletes
     the copies; reverting puts them back. Where the disks stay as they are no copy is made: a
@@ -32,7 +32,7 @@ from oslo_log import log as logging
 from oslo_utils import units
 
 from nova_polyvisor.libvirt.formats import FormatRecord
-from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeInfo, as_qemu_knows
+from nova_polyvisor.libvirt.pool import Pool, PoolError, as_qemu_knows
 from nova_polyvisor.libvirt.records import read_record, write_record
 from nova_polyvisor.libvirt.remote import Reach, is_shared
 from nova_polyvisor.libvirt.storage import SAVED, Storage, disk_name, volume_name
@@ -49,67 +49,75 @@ _SWAP = "disk.swap"
 class Move:
     """A move of an instance, as its source keeps it in mind.
 
-    ``dest`` is the address of the host that the volumes are sent to, None where the pool is the
-    same; ``formats`` are those of the instance's volumes by name; ``saved`` tells whether there
-    are copies.
+    ``dest`` is the address of the other host, None on the same host; ``own`` are the names of the
+    pools that it has others for; ``formats`` and ``pools`` are those of the instance's volumes by
+    name; ``saved`` tells whether there are copies of the volumes in the other pools.
     """
 
     state: str
     dest: str | None
+    own: list[str]
     formats: dict[str, str]
+    pools: dict[str, str]
     saved: bool
+
+    def sent(self) -> dict[str, str]:
+        """Return the names of the volumes that are sent, with their pools."""
+        return {name: pool for name, pool in self.pools.items() if pool in self.own}
+
+    def kept(self) -> dict[str, str]:
+        """Return the names of the volumes that both hosts see, with their pools."""
+        return {name: pool for name, pool in self.pools.items() if pool not in self.own}
 
 
 class Departures:
     """Moves of instances from this host.
 
     :param storage: the host's pools
-    :param reach: gives the disks pool of another host
+    :param reach: gives the pools of another host
     """
 
     def __init__(self, storage: Storage, reach: Reach) -> None:
         self._storage = storage
         self._reach = reach
 
-    def check(self, instance: Any, dest: str | None) -> str | None:
-        """Find out where the volumes are to be sent, before anything has changed.
+    def check(self, instance: Any, dest: str | None, anywhere: bool) -> list[str]:
+        """Find out which volumes are to be sent, before anything has changed.
 
         :param dest: address of the other host, None for this one
-        :returns: ``dest``, or None if nothing is to be sent
-        :raises PoolError: the other host is not reached, or has other volumes of these names
+        :param anywhere: whether the instance may yet get volumes in any of the pools
+        :returns: the names of the pools whose volumes are to be sent
+        :raises PoolError: the other host is not reached, lacks a pool, or has other volumes of
+            these names
         """
         self.resume(instance)
-        if dest is None:
-            return None
+        pools = self._storage.pools if anywhere else self._storage.pools_of(instance.uuid)
+        if dest is None or not pools:
+            return []
         with self._reach(dest) as there:
-            if is_shared(self._storage.disks, there):
-                return None
-            there.refresh()
-            left = there.names(volume_name(instance.uuid, ""))
-        if left:
-            raise PoolError(
-                reason=f"Storage pool {there.name} of {dest} has volumes of this instance already: "
-                f"{', '.join(left)}. Delete them there if they are left from an earlier move"
-            )
-        return dest
+            own = [pool.name for pool in pools if not is_shared(pool, there(pool.name))]
+            for name in own:
+                _refuse_left(instance.uuid, there(name), dest)
+        return own
 
-    def leave(self, instance: Any, dest: str | None, save: bool) -> str:
+    def leave(self, instance: Any, dest: str | None, own: list[str], save: bool) -> str:
         """Send an instance's volumes, or save copies of them; the guest is shut off.
 
-        :param dest: what ``check`` has returned
+        :param own: what ``check`` has returned
         :param save: whether the volumes are going to change, if they are not sent
         :returns: what ``arrive`` needs to know
         """
         formats = FormatRecord(instance)
-        found = self._storage.own_volumes(instance.uuid)
-        known = {v.name: formats.get(v.path) or as_qemu_knows(v.format) for v in found}
-        move = Move(_LEAVING, dest, known, save and dest is None)
+        found = self._storage.placed(instance.uuid)
+        known = {v.name: formats.get(v.path) or as_qemu_knows(v.format) for _pool, v in found}
+        pools = {volume.name: pool.name for pool, volume in found}
+        move = Move(_LEAVING, dest, own, known, pools, save)
         self._write(instance, move)
         try:
-            if dest is not None:
-                self._send(instance.uuid, found, dest)
-            elif save:
-                self._save(instance.uuid, known)
+            if dest is not None and own:
+                self._send(instance.uuid, move.sent(), dest)
+            if save:
+                self._save(instance.uuid, move.kept())
         except BaseException:
             self._undo(instance, move)
             raise
@@ -122,26 +130,21 @@ class Departures:
         move = self._read(instance)
         if move is None:
             return
-        if move.dest is None:
-            self._storage.delete(instance.uuid, suffix=SAVED)
-        else:
-            self._storage.delete(instance.uuid)
+        shared = [pool.name for pool in self._storage.pools if pool.name not in move.own]
+        self._storage.delete(instance.uuid, keep=shared)
+        self._storage.delete(instance.uuid, suffix=SAVED)
 
     def come_back(self, instance: Any) -> None:
         """Make the instance's volumes what they were when it left."""
         move = self._read(instance)
         if move is None:
             return
-        self._storage.disks.refresh()
-        if move.state == _LEAVING or move.dest is not None:
-            self._undo(instance, move)
-            return
-        if move.saved:
+        self._storage.refresh()
+        if move.saved and move.state != _LEAVING:
             move.state = _RETURNING
             self._write(instance, move)
-            self._put_back(instance.uuid, move.formats)
-        self._storage.delete(instance.uuid, suffix=SAVED)
-        self._forget(instance)
+            self._put_back(instance.uuid, move)
+        self._undo(instance, move)
 
     def resume(self, instance: Any) -> None:
         """Undo a departure, or finish a return, that a crash has cut short."""
@@ -149,52 +152,64 @@ class Departures:
         if move is not None and move.state != _LEFT:
             LOG.warning("Going on with an interrupted move (%s)", move.state, instance=instance)
             self.come_back(instance)
-        self._storage.disks.finish_resizes(volume_name(instance.uuid, ""))
+        for pool in self._storage.pools:
+            pool.finish_resizes(volume_name(instance.uuid, ""))
 
-    def _send(self, uuid: str, volumes: list[VolumeInfo], dest: str) -> None:
+    def _pool(self, name: str) -> Pool:
+        """Return a pool that a move has used.
+
+        :raises PoolError: this host has it no more
+        """
+        pool = self._storage.pool(name)
+        if pool is None:
+            raise PoolError(
+                reason=f"Storage pool {name} holds disks, and [libvirt_storage] names it no more"
+            )
+        return pool
+
+    def _send(self, uuid: str, volumes: dict[str, str], dest: str) -> None:
         with self._reach(dest) as there:
-            for volume in volumes:
-                if disk_name(uuid, volume.name) != _SWAP:
-                    LOG.info("Sending volume %s to %s", volume.name, dest)
-                    self._storage.disks.send(volume.name, there)
+            for name, pool in volumes.items():
+                if disk_name(uuid, name) != _SWAP:
+                    LOG.info("Sending volume %s of pool %s to %s", name, pool, dest)
+                    self._pool(pool).send(name, there(pool))
 
-    def _save(self, uuid: str, formats: dict[str, str]) -> None:
-        disks = self._storage.disks
-        for name in formats:
+    def _save(self, uuid: str, volumes: dict[str, str]) -> None:
+        for name, pool_name in volumes.items():
             # Not the kernel and the ramdisk, which never change.
             if disk_name(uuid, name).startswith("disk"):
-                disks.delete(name + SAVED)
-                disks.send(name, disks, name + SAVED)
+                pool = self._pool(pool_name)
+                pool.delete(name + SAVED)
+                pool.send(name, pool, name + SAVED)
 
-    def _put_back(self, uuid: str, formats: dict[str, str]) -> None:
-        disks = self._storage.disks
-        for volume in self._storage.own_volumes(uuid):
-            if volume.name not in formats:
+    def _put_back(self, uuid: str, move: Move) -> None:
+        for pool, volume in self._storage.placed(uuid):
+            if volume.name not in move.formats and pool.name not in move.own:
                 # A disk that only the new flavor has.
-                disks.delete(volume.name)
-        for name in formats:
+                pool.delete(volume.name)
+        for name, pool_name in move.kept().items():
+            pool = self._pool(pool_name)
             # What has no copy has been put back, and its copy deleted, before a crash.
-            if disks.volume(name + SAVED) is not None:
-                disks.delete(name)
-                disks.send(name + SAVED, disks, name)
+            if pool.volume(name + SAVED) is not None:
+                pool.delete(name)
+                pool.send(name + SAVED, pool, name)
 
     def _undo(self, instance: Any, move: Move) -> None:
-        """Delete what a departure has made; the instance's volumes here have not changed."""
-        if move.dest is None:
-            self._storage.delete(instance.uuid, suffix=SAVED)
-        else:
-            self._take_back(instance, move.dest, move.formats)
+        """Delete what a departure has made; the instance's volumes here are those it had."""
+        self._storage.delete(instance.uuid, suffix=SAVED)
+        if move.dest is not None and move.own:
+            self._take_back(instance, move.dest, move.sent())
         self._forget(instance)
 
-    def _take_back(self, instance: Any, dest: str, formats: dict[str, str]) -> None:
+    def _take_back(self, instance: Any, dest: str, volumes: dict[str, str]) -> None:
         try:
             with self._reach(dest) as there:
-                for name in formats:
-                    there.delete(name)
+                for name, pool in volumes.items():
+                    there(pool).delete(name)
         except PoolError as error:
             LOG.warning(
                 "Volumes sent to %(dest)s may be left there: %(names)s: %(error)s",
-                {"dest": dest, "names": ", ".join(formats), "error": error},
+                {"dest": dest, "names": ", ".join(volumes), "error": error},
                 instance=instance,
             )
 
@@ -220,7 +235,8 @@ def arrive(storage: Storage, instance: Any, disk_info: str) -> None:
     """Take over the volumes of an instance that has come here.
 
     :param disk_info: what ``Departures.leave`` has returned at the source
-    :raises ResizeError: the source keeps disks in another way than as volumes
+    :raises ResizeError: the source keeps disks in another way than as volumes, or in pools that
+        this host does not have
     """
     sent = json.loads(disk_info)
     if not isinstance(sent, dict) or "formats" not in sent:
@@ -230,20 +246,44 @@ def arrive(storage: Storage, instance: Any, disk_info: str) -> None:
                 "comes from has another compute_driver"
             )
         )
-    storage.disks.refresh()
+    storage.refresh()
     formats = FormatRecord(instance)
     for name, driver_format in sent["formats"].items():
-        found = storage.disks.volume(name)
+        found = storage.pool_of(name).volume(name)
         if found is not None:
             formats.set(found.path, driver_format)
-    _drop_other_swap(storage.disks, instance)
+        elif disk_name(instance.uuid, name) != _SWAP:
+            raise exception.ResizeError(
+                reason=_(
+                    "%s is in none of the storage pools that [libvirt_storage] names on this "
+                    "host: name all of them alike on both hosts"
+                )
+                % name
+            )
+    _drop_other_swap(storage, instance)
 
 
-def _drop_other_swap(disks: Pool, instance: Any) -> None:
+def _drop_other_swap(storage: Storage, instance: Any) -> None:
     """Delete swap of another size than the flavor's: nova makes what is missing."""
-    swap = disks.volume(volume_name(instance.uuid, _SWAP))
+    name = volume_name(instance.uuid, _SWAP)
+    pool = storage.pool_of(name)
+    swap = pool.volume(name)
     if swap is not None and swap.capacity != instance.flavor.swap * units.Mi:
-        disks.delete(swap.name)
+        pool.delete(name)
+
+
+def _refuse_left(uuid: str, there: Pool, dest: str) -> None:
+    """Refuse to send volumes to where there are others of the instance.
+
+    :raises PoolError: there are
+    """
+    there.refresh()
+    left = there.names(volume_name(uuid, ""))
+    if left:
+        raise PoolError(
+            reason=f"Storage pool {there.name} of {dest} has volumes of this instance already: "
+            f"{', '.join(left)}. Delete them there if they are left from an earlier move"
+        )
 
 
 def _places(instance: Any) -> tuple[str, str]:

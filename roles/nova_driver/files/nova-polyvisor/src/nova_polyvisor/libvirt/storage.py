@@ -5,6 +5,7 @@
 import contextlib
 import os
 import re
+from collections.abc import Container
 from typing import Any
 
 import nova.conf
@@ -66,12 +67,23 @@ class Storage:
         self._by_name = {self.disks.name: self.disks}
         for name in CONF.libvirt_storage.pools.values():
             self._by_name.setdefault(name, Pool(host, name))
+        #: Pools of volumes that are coming from another host, by the volumes' names.
+        self.coming: dict[str, Pool] = {}
 
     @property
     def pools(self) -> list[Pool]:
         """The pools of the disks; without ``enabled`` those of them that there are."""
         pools = list(self._by_name.values())
         return pools if CONF.libvirt_storage.enabled else [p for p in pools if p.exists()]
+
+    def pool(self, name: str) -> Pool | None:
+        """Return a pool of disks by its name, None where this host has no such pool of disks."""
+        return self._by_name.get(name)
+
+    def refresh(self) -> None:
+        """Let libvirt read the volumes of the pools of disks anew."""
+        for pool in self.pools:
+            pool.refresh()
 
     def pool_for(self, disk: str) -> Pool:
         """Return the pool that new disks of a name are made in."""
@@ -82,7 +94,7 @@ class Storage:
 
     def pool_of(self, volume: str) -> Pool:
         """Return the pool that a volume is in, or that a volume of this name is to be made in."""
-        own = self.pool_for(_disk_of(volume))
+        own = self.coming.get(volume) or self.pool_for(_disk_of(volume))
         others = [pool for pool in self.pools if pool is not own]
         if not others or own.volume(volume) is not None:
             return own
@@ -181,21 +193,36 @@ class Storage:
 
     def volumes_of(self, instance_uuid: str) -> list[VolumeInfo]:
         """Return the volumes of an instance."""
-        prefix = volume_name(instance_uuid, "")
-        found = [pool.volume(name) for pool in self.pools for name in pool.names(prefix)]
-        return [volume for volume in found if volume is not None]
+        return [volume for _pool, volume in self._placed(instance_uuid)]
 
-    def own_volumes(self, instance_uuid: str) -> list[VolumeInfo]:
-        """Return the volumes of an instance but for the copies kept of them."""
-        return [v for v in self.volumes_of(instance_uuid) if not v.name.endswith(SAVED)]
+    def placed(self, instance_uuid: str) -> list[tuple[Pool, VolumeInfo]]:
+        """Return the volumes of an instance and their pools, but for the copies kept of them."""
+        return [p for p in self._placed(instance_uuid) if not p[1].name.endswith(SAVED)]
+
+    def _placed(self, instance_uuid: str) -> list[tuple[Pool, VolumeInfo]]:
+        prefix = volume_name(instance_uuid, "")
+        found = [(pool, pool.volume(name)) for pool in self.pools for name in pool.names(prefix)]
+        return [(pool, volume) for pool, volume in found if volume is not None]
+
+    def pools_of(self, instance_uuid: str) -> list[Pool]:
+        """Return the pools that an instance has volumes in."""
+        prefix = volume_name(instance_uuid, "")
+        return [pool for pool in self.pools if pool.names(prefix)]
 
     def instance_volumes(self) -> list[VolumeInfo]:
         """Return the volumes of all instances; others in the pools are left out."""
         return [volume for volume in self.volumes() if _VOLUME_NAME.fullmatch(volume.name)]
 
-    def delete(self, instance_uuid: str, suffix: str = "") -> None:
-        """Delete an instance's volumes, or those of them whose names have an ending."""
+    def delete(
+        self, instance_uuid: str, suffix: str = "", keep: Container[str] = frozenset()
+    ) -> None:
+        """Delete an instance's volumes, or those of them whose names have an ending.
+
+        :param keep: names of pools that nothing is deleted from
+        """
         for pool in self.pools:
+            if pool.name in keep:
+                continue
             for name in pool.names(volume_name(instance_uuid, "")):
                 if name.endswith(suffix):
                     LOG.info("Deleting volume %s of pool %s", name, pool.name)
