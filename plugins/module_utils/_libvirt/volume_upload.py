@@ -130,7 +130,8 @@ class Upload:
 
     def _xml(self, name: str, permissions: dict[str, Any] | None) -> str:
         image_format = "raw" if self._is_file else None
-        return volume_xml.build(name, self._size, 0, image_format, permissions)
+        allocation = volume_kinds.allocation(self._pool, self._size)
+        return volume_xml.build(name, self._size, allocation, image_format, permissions)
 
     def _fill(self, name: str, permissions: dict[str, Any] | None) -> None:
         self._client.create_volume(self._pool.name, name, self._xml(name, permissions))
@@ -241,4 +242,5 @@ class Upload:
         self._client.refresh_pool(self._pool.name)
 
     def _copy_xml(self, permissions: dict[str, Any]) -> str:
-        return volume_xml.build(self._name, self.capacity, 0, self.format, permissions)
+        allocation = volume_kinds.allocation(self._pool, self.capacity)
+        return volume_xml.build(self._name, self.capacity, allocation, self.format, permissions)
