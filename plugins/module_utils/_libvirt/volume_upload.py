@@ -233,7 +233,7 @@ class Upload:
                 self._client,
                 found,
                 lambda part: self._fill_and_refresh(part, permissions),
-                self._copy_xml(permissions),
+                lambda part: self._copy_xml(part, permissions),
             )
 
     def _fill_and_refresh(self, part: str, permissions: dict[str, Any]) -> None:
@@ -241,6 +241,8 @@ class Upload:
         self._fill(part, permissions)
         self._client.refresh_pool(self._pool.name)
 
-    def _copy_xml(self, permissions: dict[str, Any]) -> str:
-        allocation = volume_kinds.allocation(self._pool, self.capacity)
-        return volume_xml.build(self._name, self.capacity, allocation, self.format, permissions)
+    def _copy_xml(self, part: Volume, permissions: dict[str, Any]) -> str:
+        """LVM may have rounded the part up, and libvirt makes no copy smaller than that."""
+        capacity = self.capacity if self._is_file else describe.volume(part)["capacity"]
+        allocation = volume_kinds.allocation(self._pool, capacity)
+        return volume_xml.build(self._name, capacity, allocation, self.format, permissions)
