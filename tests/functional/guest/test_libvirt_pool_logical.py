@@ -184,8 +184,8 @@ def test_volumes_come_to_be_and_go(modules, group):
 
 def test_volume_is_not_resized(modules, group):
     modules.run("libvirt_pool", **group)
-    modules.run("libvirt_volume", **volume("v", capacity="8M"))
-    for capacity in ("4M", "12M"):
+    modules.run("libvirt_volume", **volume("v", capacity="12M"))
+    for capacity in ("8M", "16M"):
         arguments = volume("v", capacity=capacity, allow_shrink=True)
         modules.refused("libvirt_volume", "type logical", **arguments)
 
