@@ -64,14 +64,14 @@ demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domai
 build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
-.PHONY: test test-full gates system lint sanity unit driver driver-score functional e2e molecule matrix bench docs
+.PHONY: test test-full gates system lint sanity unit driver driver-score functional guest e2e molecule matrix bench docs
 # What both lanes need is made before they start.
 test: $(call venv,functional) $(call venv,molecule) $(COLLECTIONS)/.installed ## every gate and test but the slow tier
 	@status=0; $(call beside,gates system) || status=$$?; \
-	  ($(call each,cleanup-tests matrix)) || status=$$?; exit $$status
+	  ($(call each,cleanup-tests $(if $(POLYVISOR_TEST_FULL),guest) matrix)) || status=$$?; exit $$status
 
 test-full: export POLYVISOR_TEST_FULL := 1
-test-full: test ## the slow tier, too: faults at many points
+test-full: test ## the slow tier, too: faults at many points, and a guest with a kernel of its own
 
 lint: export PATH := $(VENV)/lint/bin:$(PATH)
 lint: export ANSIBLE_COLLECTIONS_PATH := $(BUILD)/tree
@@ -107,6 +107,11 @@ driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_d
 
 functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional
+
+guest: $(BUILD)/guest/site $(TREE)/.git ## modules where the kernel has LVM, NFS and iSCSI: in an emulated guest
+	@$(call install,guest)
+	@$(SUDO) tests/guest/build-image $(BUILD)/guest/image
+	tests/guest/run $(BUILD)/guest/image $(BUILD)/guest/site $(TREE) $(REPORTS)/guest.xml $(PYTEST_ARGS) tests/functional/guest
 
 gates: ## what deploys nothing on this machine, from lint to functional
 	@$(call each,lint sanity unit driver driver-score functional)
@@ -159,6 +164,12 @@ $(VENV)/demo/.made: requirements/demo.txt
 $(VENV)/%/.made: requirements/%.txt | $(UV) $(BUILD)/.packages
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python --requirement $<
+	@touch $@
+
+# For the guest's Python, whatever this machine's is.
+$(BUILD)/guest/site: requirements/guest.txt | $(UV)
+	rm -rf $@
+	$(UV) pip install --quiet --target $@ --python-version 3.11 --requirement $<
 	@touch $@
 
 # Installed from the copy: building a wheel leaves files in its source.

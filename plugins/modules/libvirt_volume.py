@@ -54,15 +54,17 @@ options:
         must be the image's own.
       - A volume that exists is resized. Less than it has needs O(allow_shrink). Not while a
         running domain has it. Only volumes that are files can be resized.
-      - Formats round it up, most of them to the next KiB, V(vpc) to the next cylinder. That is no
-        difference.
+      - Formats round it up, most of them to the next KiB, V(vpc) to the next cylinder, and LVM to
+        the next extent. That is no difference.
     type: str
   allocation:
     description:
       - How much of the capacity to reserve when the volume is made, in the units of O(capacity).
+      - Nothing without it; in a pool of type C(logical), all of the capacity. Less than all makes a
+        sparse volume there, which LVM drops, with what it holds, once more was written to it than
+        was reserved.
       - Not compared afterwards, as it changes with use.
     type: str
-    default: "0"
   format:
     description:
       - The format of the image. libvirt makes files of V(raw), V(qcow2) (with C(compat 1.1)),

@@ -47,10 +47,18 @@ class PrivateLibvirtd:
     :param folder: an empty directory, for configuration and log
     :param configuration: further lines of libvirtd.conf
     :param options: further options of libvirtd
+    :param namespaces: options of unshare
     """
 
-    def __init__(self, folder: Path, configuration: str = "", options: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        configuration: str = "",
+        options: str = "",
+        namespaces: tuple[str, ...] = ("--mount", "--net"),
+    ) -> None:
         self.folder = folder
+        self._namespaces = namespaces
         self._configuration = configuration
         self._options = options
         self.log = folder / "libvirtd.log"
@@ -63,7 +71,7 @@ class PrivateLibvirtd:
         script = _START.format(state=" ".join(_STATE), folder=self.folder, options=self._options)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                ["unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", script],
+                ["unshare", *self._namespaces, "--propagation", "private", "bash", "-c", script],
                 stdout=log,
                 stderr=log,
             )

@@ -111,6 +111,7 @@ def test_daemon_that_begins_to_hang_under_a_stream_is_told(streaming, hung):
 
 
 def test_stream_may_take_longer_than_the_timeout(streaming, daemon_pid):
+    """The daemon is made slow: stopped most of the time, but never for as long as the timeout."""
     end = time.monotonic() + 2 * TIMEOUT
     while time.monotonic() < end:
         os.kill(daemon_pid, signal.SIGSTOP)

@@ -61,6 +61,7 @@ def test_iscsi_direct(modules, libvirtd, iscsi, tmp_path):
         assert ("unit:0:0:1", "network") in [(each["name"], each["type"]) for each in volumes]
         other = {**direct(), "name": "other"}
         modules.refused("libvirt_pool", "'units'", **other)
+        modules.refused("libvirt_volume", "makes none", pool="units", name="v", capacity="1M")
         modules.refused(
             "libvirt_pool", "undefined", name="units", state="deleted", delete_data=True
         )
@@ -102,6 +103,7 @@ def test_gluster(modules, brick):
     modules.run("libvirt_pool", refresh=True, **arguments)
     names = [volume["name"] for volume in modules.everything()[0]["volumes"]]
     assert names == ["seen"]
+    modules.refused("libvirt_volume", "makes none", pool="bricks", name="v", capacity="1M")
     modules.converge("libvirt_pool", name="bricks", state="undefined")
     assert (brick / "seen").exists()
 

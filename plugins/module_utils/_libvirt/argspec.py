@@ -139,7 +139,7 @@ VOLUME_ARGUMENTS: dict[str, dict[str, Any]] = {
     **_VOLUME_NAME,
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "capacity": {"type": "str"},
-    "allocation": {"type": "str", "default": "0"},
+    "allocation": {"type": "str"},
     "format": {"type": "str"},
     "clone": {"type": "dict", "options": _VOLUME_NAME},
     "backing": {

@@ -53,6 +53,10 @@ class AlreadyFormatted(OperationFailed):
     """A device that was to be formatted only if empty carries something."""
 
 
+class SecretIsPrivate(OperationFailed):
+    """The value of a secret cannot be read."""
+
+
 @dataclass(frozen=True)
 class Pool:
     """A pool that libvirt knows.
@@ -160,7 +164,6 @@ class Client:
         if libvirt is None:
             raise MissingLibrary("libvirt-python", LIBVIRT_IMPORT_ERROR)
         self.uri = uri
-        libvirt.registerErrorHandler(_keep_quiet, None)
         self._connection = connect(uri, timeout)
 
     def close(self) -> None:
@@ -391,13 +394,18 @@ class Client:
             self._connection.secretLookupByUUIDString(uuid).undefine()
 
     def secret_value(self, uuid: str) -> bytes | None:
-        """The value of a secret that is not private; None where it has none yet."""
+        """The value of a secret; None where it has none yet.
+
+        :raises SecretIsPrivate: if it is
+        """
         try:
             with _doing(f"read the value of secret {uuid}"):
                 return self._connection.secretLookupByUUIDString(uuid).value(0)
         except OperationFailed as error:
             if error.code == libvirt.VIR_ERR_NO_SECRET:
                 return None
+            if error.code == libvirt.VIR_ERR_INVALID_SECRET:
+                raise SecretIsPrivate(str(error), error.code) from error
             raise
 
     def set_secret_value(self, uuid: str, value: bytes) -> None:
@@ -486,7 +494,3 @@ class Client:
             if error.code == libvirt.VIR_ERR_NO_DOMAIN:
                 return None
             raise
-
-
-def _keep_quiet(_context: object, _error: object) -> None:
-    """Takes the place of libvirt's habit of printing every error to standard error."""

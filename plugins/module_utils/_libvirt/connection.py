@@ -38,6 +38,7 @@ def connect(uri: str, timeout: int) -> libvirt.virConnect:
     """
     if timeout < 0:
         raise Refused(f"timeout={timeout} is negative. To wait for ever, set it to 0.")
+    libvirt.registerErrorHandler(_keep_quiet, None)
     if not timeout:
         return _opened(uri)
     _run_event_loop()
@@ -46,6 +47,10 @@ def connect(uri: str, timeout: int) -> libvirt.virConnect:
     with suppress(libvirt.libvirtError):
         connection.setKeepAlive(max(1, timeout // (_QUESTIONS + 1)), _QUESTIONS)
     return connection
+
+
+def _keep_quiet(_context: object, _error: object) -> None:
+    """Takes the place of libvirt's habit of printing every error to standard error."""
 
 
 def _opened(uri: str) -> libvirt.virConnect:

@@ -29,6 +29,7 @@ class PoolType:
         ``group`` (of devices, by a name); or ``nothing``
     :param own_permissions: whether the directory's permissions are the definition's: neither
         hidden nor reported by what is mounted there
+    :param makes_volumes: whether libvirt can make volumes in it
     :param deletes_volumes: whether libvirt can delete its volumes
     :param deletes: whether libvirt can delete what is under it
     :param port: the port of a host that states none
@@ -40,6 +41,7 @@ class PoolType:
     formats: tuple[str, ...] = ()
     builds: str = "nothing"
     own_permissions: bool = True
+    makes_volumes: bool = True
     deletes_volumes: bool = True
     deletes: bool = True
     port: str | None = None
@@ -75,23 +77,33 @@ TYPES = {
     "iscsi": PoolType(
         needs=("source.hosts", "source.devices"),
         path=_BY_PATH,
+        makes_volumes=False,
         deletes_volumes=False,
         deletes=False,
         port="3260",
     ),
     "iscsi-direct": PoolType(
         needs=("source.hosts", "source.devices", "source.initiator"),
+        makes_volumes=False,
         deletes_volumes=False,
         deletes=False,
         port="3260",
     ),
     "scsi": PoolType(
-        needs=("source.adapter",), path=_BY_PATH, deletes_volumes=False, deletes=False
+        needs=("source.adapter",),
+        path=_BY_PATH,
+        makes_volumes=False,
+        deletes_volumes=False,
+        deletes=False,
     ),
-    "mpath": PoolType(path="/dev/mapper", deletes_volumes=False, deletes=False),
+    "mpath": PoolType(
+        path="/dev/mapper", makes_volumes=False, deletes_volumes=False, deletes=False
+    ),
     "rbd": PoolType(needs=("source.hosts", "source.name"), many=("source.hosts",), deletes=False),
     "sheepdog": PoolType(needs=("source.hosts", "source.name"), deletes=False, port="7000"),
-    "gluster": PoolType(needs=("source.hosts", "source.name"), deletes=False, port="24007"),
+    "gluster": PoolType(
+        needs=("source.hosts", "source.name"), makes_volumes=False, deletes=False, port="24007"
+    ),
     "zfs": PoolType(builds="group"),
     "vstorage": PoolType(
         needs=("source.name", "target.path"), builds="directory", own_permissions=False

@@ -17,6 +17,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import R
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
     Client,
     Secret,
+    SecretIsPrivate,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
 
@@ -165,7 +166,12 @@ class _SecretPlan:
             return False
         if not self.was or self.options["update_value"] == "always":
             return True
-        return not self.was["private"] and self.client.secret_value(self.was["uuid"]) != self.value
+        if self.was["private"]:
+            return False
+        try:
+            return self.client.secret_value(self.was["uuid"]) != self.value
+        except SecretIsPrivate:
+            return False  # Another run has made it so since it was looked at.
 
     def _define(self, private: bool) -> None:
         made = self.client.find_secret(self.options["usage"], self.options["name"])

@@ -16,6 +16,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     local,
     partition,
     usage,
+    volume_group,
     volume_kinds,
     volume_part,
     volume_source,
@@ -57,8 +58,6 @@ class Change:
         self.is_file = volume_kinds.kind(pool) in volume_kinds.FILE_POOLS
         self.found = found
         self.now = describe.volume(found)
-        grain = volume_kinds.grain(self.now["format"])
-        self.grain = grain if self.is_file else partition.grain(pool)
         self.upload = upload
         self.zero = zero
         self.before = describe.volume_view(self.now)
@@ -156,7 +155,15 @@ class Change:
         if self.options["capacity"] is None:
             return None
         wanted = parse_size(self.options["capacity"])
-        return None if 0 <= self.now["capacity"] - wanted < self.grain else wanted
+        return None if 0 <= self.now["capacity"] - wanted < self._grain() else wanted
+
+    def _grain(self) -> int:
+        """The bytes by which the capacity is otherwise than asked for at least, if it is."""
+        if self.is_file:
+            return volume_kinds.grain(self.now["format"])
+        if volume_kinds.kind(self.pool) == "logical":
+            return volume_group.grain(self.pool, self.found)
+        return partition.grain(self.pool)
 
     def _require_resizable(self, capacity: int) -> None:
         name, now = self.found.name, self.now["capacity"]

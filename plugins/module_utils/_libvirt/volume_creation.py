@@ -25,6 +25,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
     Client,
     Pool,
 )
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import type_of
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_upload import (
     Upload,
 )
@@ -51,6 +52,12 @@ class Creation:
         self.options = options
         self.kind = volume_kinds.kind(pool)
         self.is_file = self.kind in volume_kinds.FILE_POOLS
+        if not type_of(self.kind).makes_volumes:
+            raise Refused(
+                f"There is no volume {self.name!r} in pool {self.pool!r}, and libvirt makes none in "
+                f"a pool of type {self.kind}. Make it where the storage is, then refresh the pool: "
+                "libvirt_pool with refresh=true."
+            )
         self.upload = upload
         clone, backing = options["clone"], options["backing"]
         self.origin = volume_source.from_volume(client, **clone) if clone else None
@@ -157,7 +164,7 @@ class Creation:
         return volume_xml.build(
             name,
             self.capacity,
-            parse_size(self.options["allocation"]),
+            volume_kinds.allocation(self.found_pool, self.capacity, self.options["allocation"]),
             self.format,
             self.options["permissions"],
             {"path": backing.path, "format": backing.format} if backing else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import Pool
+from ansible_collections.polyvisor.compute.plugins.module_utils._units import parse_size
 
 # Bytes that an image may be larger than asked for: libvirt asks qemu-img for whole KiB, and vpc
 # counts in cylinders of up to 16 heads and 255 sectors.
@@ -26,6 +27,19 @@ LAYERED = ("qcow2", "qcow", "qed", "vmdk")
 def grain(image_format: str) -> int:
     """The bytes by which two capacities of an image differ at least, if they do."""
     return _GRAINS.get(image_format, _GRAIN)
+
+
+def allocation(pool: Pool, capacity: int, stated: str | None = None) -> int:
+    """The bytes to reserve for a new volume.
+
+    In a volume group that is all of it: of less, libvirt makes a snapshot of nothing, which LVM
+    drops with all that was written to it as soon as that is more than was reserved.
+
+    :param stated: the module's option ``allocation``
+    """
+    if stated is not None:
+        return parse_size(stated)
+    return capacity if kind(pool) == "logical" else 0
 
 
 def kind(pool: Pool) -> str:

@@ -91,10 +91,12 @@ def make(client: Client, pool: Pool, name: str, fill: Callable[[str], None], rep
         _rename(found.path, path, replace, _taken(name, pool))
 
 
-def replace_by_copy(client: Client, found: Volume, fill: Callable[[str], None], xml: str) -> None:
+def replace_by_copy(
+    client: Client, found: Volume, fill: Callable[[str], None], xml: Callable[[Volume], str]
+) -> None:
     """Make a volume under another name, then let the daemon copy it to the place of the old one.
 
-    :param xml: the volume that the copy is to be
+    :param xml: gives the volume that the copy of the new one is to be
     :raises OperationFailed: with the name of the new volume if the old one is gone already
     """
     part = _prefix(found.name) + secrets.token_hex(4)
@@ -109,7 +111,7 @@ def replace_by_copy(client: Client, found: Volume, fill: Callable[[str], None], 
             client.delete_volume(found.pool, part)
         raise
     try:
-        client.clone_volume(found.pool, found.name, xml, origin)
+        client.clone_volume(found.pool, found.name, xml(origin), origin)
     except OperationFailed as error:
         raise OperationFailed(
             f"{error} The old volume has been deleted; what was uploaded is complete in volume "

@@ -130,7 +130,8 @@ class Upload:
 
     def _xml(self, name: str, permissions: dict[str, Any] | None) -> str:
         image_format = "raw" if self._is_file else None
-        return volume_xml.build(name, self._size, 0, image_format, permissions)
+        allocation = volume_kinds.allocation(self._pool, self._size)
+        return volume_xml.build(name, self._size, allocation, image_format, permissions)
 
     def _fill(self, name: str, permissions: dict[str, Any] | None) -> None:
         self._client.create_volume(self._pool.name, name, self._xml(name, permissions))
@@ -232,7 +233,7 @@ class Upload:
                 self._client,
                 found,
                 lambda part: self._fill_and_refresh(part, permissions),
-                self._copy_xml(permissions),
+                lambda part: self._copy_xml(part, permissions),
             )
 
     def _fill_and_refresh(self, part: str, permissions: dict[str, Any]) -> None:
@@ -240,5 +241,8 @@ class Upload:
         self._fill(part, permissions)
         self._client.refresh_pool(self._pool.name)
 
-    def _copy_xml(self, permissions: dict[str, Any]) -> str:
-        return volume_xml.build(self._name, self.capacity, 0, self.format, permissions)
+    def _copy_xml(self, part: Volume, permissions: dict[str, Any]) -> str:
+        """LVM may have rounded the part up, and libvirt makes no copy smaller than that."""
+        capacity = self.capacity if self._is_file else describe.volume(part)["capacity"]
+        allocation = volume_kinds.allocation(self._pool, capacity)
+        return volume_xml.build(self._name, capacity, allocation, self.format, permissions)
