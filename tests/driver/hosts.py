@@ -19,6 +19,7 @@ import nova.conf
 from lxml import etree
 from nova import context, objects, test
 from nova.network import model
+from nova.tests import fixtures as nova_fixtures
 from nova.tests.unit import fake_instance
 from nova.virt import fake
 
@@ -41,10 +42,15 @@ BLOCK_DEVICES: dict[str, Any] = {
 }
 
 
-def fetch(target, **_options):
-    """Stand for the download of an image of 1 MiB."""
+def fetch(target, image_id=None, **_options):
+    """Stand for the download of an image of 1 MiB, or of a kernel that QEMU takes for one."""
+    content = bytearray(pattern(MIB))
+    if image_id == uuids.kernel:
+        content[0x1F1:0x208] = bytes(23)
+        content[0x1F1], content[0x1FE:0x200] = 1, b"\x55\xaa"
+        content[0x202:0x208] = b"HdrS\x00\x02"
     with open(target, "wb") as file:
-        file.write(pattern(MIB))
+        file.write(content)
 
 
 class ConfigDriveContent:
@@ -139,9 +145,12 @@ class TwoHostsCase(test.NoDBTestCase):
     shared_pools: frozenset[str] = frozenset()
     #: Sizes of the instance's disks: root and ephemeral in GiB, swap in MiB.
     sizes: tuple[int, int, int] = (1, 0, 0)
+    #: Whether the instance is started with volumes; if not, with nova's own disks.
+    enabled = True
 
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(nova_fixtures.PrivsepFixture())
         self.links = self.useFixture(fixtures.TempDir(rootdir="/tmp")).path
         socket = f"{self.links}/%s/run-libvirt/libvirt-sock"
         self.flags(
@@ -171,7 +180,7 @@ class TwoHostsCase(test.NoDBTestCase):
         # What init_host asks the database for: a host that starts has no interrupted transition.
         self.stub_out("nova.objects.InstanceList.get_uuids_by_host", lambda *_arguments: [])
         self.context = context.get_admin_context()
-        self.flags(pools=self.pools, group="libvirt_storage")
+        self.flags(pools=self.pools, enabled=self.enabled, group="libvirt_storage")
         shared = self.useFixture(fixtures.TempDir()).path if self.shared_pool else None
         self.directories = {
             name: self.useFixture(fixtures.TempDir()).path for name in self.shared_pools
@@ -240,26 +249,36 @@ class TwoHostsCase(test.NoDBTestCase):
                 block_device_info=self.block_devices(),
             )
 
+    def disk_path(self, host: ComputeHost, disk: str) -> str:
+        """Return where a disk of the instance lies on a host: in the pool, or in nova's directory."""
+        path = os.path.join(host.pools.directory, f"{uuids.instance}_{disk}")
+        novas = os.path.join(host.directory, uuids.instance, disk)
+        return novas if os.path.exists(novas) else path
+
     def write(self, host: ComputeHost, disk: str = "disk") -> None:
         """Let the guest write to its disk: what nothing but this disk holds."""
-        path = os.path.join(host.pools.directory, f"{uuids.instance}_{disk}")
+        path = self.disk_path(host, disk)
         driver_format = qemu_info(path)["format"]
         write = ["qemu-io", "-f", driver_format, "-c", "write -P 42 2M 1M", path]
         subprocess.run(write, check=True, capture_output=True)
 
     def assert_written(self, host: ComputeHost, disk: str = "disk") -> None:
         """Fail unless a disk holds what ``write`` has written, and the image's content below."""
-        path = os.path.join(host.pools.directory, f"{uuids.instance}_{disk}")
+        path = self.disk_path(host, disk)
         read = ["qemu-io", "-r", "-U", "-f", qemu_info(path)["format"], "-c"]
         read += ["read -P 42 2M 1M", path]
         said = subprocess.run(read, capture_output=True, text=True, check=False)
         self.assertEqual((0, ""), (said.returncode, said.stderr))
         self.assertNotIn("Pattern verification failed", said.stdout)
 
-    def assert_lives_on(self, host: ComputeHost, disks: dict[str, int]) -> None:
+    def assert_lives_on(
+        self, host: ComputeHost, disks: dict[str, int], over_image: bool = True
+    ) -> None:
         """Fail unless the instance runs on a host from volumes of these sizes in MiB.
 
         The config drive, of less than 1 MiB, is one more.
+
+        :param over_image: whether its root disk lies over the cached image
         """
         domain = host.domain()
         self.assertTrue(domain is not None and domain.isActive())
@@ -268,7 +287,8 @@ class TwoHostsCase(test.NoDBTestCase):
             self.assertEqual("volume", element.get("type"))
         self.assertEqual({**disks, "disk.config": 0}, host.disks())
         root = qemu_info(os.path.join(host.pools.directory, f"{uuids.instance}_disk"))
-        if CONF.use_cow_images:
+        self.assertEqual(over_image and CONF.use_cow_images, "backing-filename" in root)
+        if "backing-filename" in root:
             self.assertEqual(
                 self.links + "/instances/_base", os.path.dirname(root["backing-filename"])
             )

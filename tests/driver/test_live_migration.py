@@ -201,12 +201,11 @@ class OwnPoolsTest(LiveCase):
         self.assertIn("share instances_path", str(error))
         self.assertEqual({}, self.there.disks())
 
-    def test_instance_whose_disks_are_files_is_refused(self):
+    def test_file_that_the_guest_does_not_use_is_no_disk(self):
         open(os.path.join(self.here.directory, uuids.instance, "disk"), "x").close()
-        error = self.assertRaises(
-            exception.MigrationPreCheckError, self.check, self.here, self.there
-        )
-        self.assertIn("files of nova's own image backend", str(error))
+        self.migrate()
+        self.assert_nothing_on(self.here)
+        self.assert_lives_on(self.there, DISKS)
 
     def test_volumes_of_the_instance_at_the_destination_are_left_alone(self):
         self.there.pool().create(VolumeSpec(f"{uuids.instance}_disk", "raw", 3 * MIB))

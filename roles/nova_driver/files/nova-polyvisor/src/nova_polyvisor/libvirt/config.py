@@ -46,19 +46,27 @@ class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
             self.source_volume = source.get("volume", "")
 
 
-def name_disks(xml: str, disks: dict[str, VolumeDisk], paths: dict[str, str]) -> str:
+def name_disks(
+    xml: str, disks: dict[str, VolumeDisk], paths: dict[str, str], boot: dict[str, str]
+) -> str:
     """Return a domain's definition with its volumes named by path, or else by pool and volume.
 
     :param disks: the domain's volumes by the names of the disks in the guest, such as ``vda``
     :param paths: where those lie that are to be named by path
+    :param boot: new paths of a kernel and a ramdisk by the old ones
     """
     domain = etree.fromstring(xml)
+    for element in domain.xpath("os/kernel | os/initrd"):
+        element.text = boot.get(element.text, element.text)
     for element in domain.findall("devices/disk"):
         target = disk_target(element)
         source = element.find("source")
         if target not in disks or source is None:
             continue
-        source.attrib.clear()
+        source.clear()
+        # What the disk lies over libvirt finds out by itself.
+        for old in element.findall("backingStore") + element.findall("auth"):
+            element.remove(old)
         if target in paths:
             element.set("type", "file")
             source.set("file", paths[target])

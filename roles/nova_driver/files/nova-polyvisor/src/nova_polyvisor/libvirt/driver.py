@@ -26,7 +26,7 @@ from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.guest import VolumeHost
 from nova_polyvisor.libvirt.image import StorageBackend
 from nova_polyvisor.libvirt.legacy import LegacyInstances
-from nova_polyvisor.libvirt.moving import MovingDriver
+from nova_polyvisor.libvirt.migrating import MigratingDriver
 from nova_polyvisor.libvirt.pool import VolumeInfo
 from nova_polyvisor.libvirt.storage import Storage, cache_directory, disk_name
 from nova_polyvisor.libvirt.transition import Transition
@@ -40,7 +40,7 @@ LOG = logging.getLogger(__name__)
 _NOBODY_ASKED = contextvars.ContextVar("nobody_asked", default=False)
 
 
-class StoragePoolDriver(MovingDriver):
+class StoragePoolDriver(MigratingDriver):
     """Nova's libvirt driver with the volumes of a storage pool for disks."""
 
     def __init__(self, virtapi: Any, read_only: bool = False) -> None:

@@ -27,6 +27,12 @@ class VolumeGuest(libvirt_guest.Guest):
         self._find_path = find_path
         #: Paths at the destination of a live migration, by disk: of the volumes that are copied.
         self.paths_at_destination: dict[str, str] = {}
+        #: Volumes that disks of nova's own image backends become at the destination, by disk.
+        self.new_volumes: dict[str, VolumeDisk] = {}
+        #: Paths of a kernel and a ramdisk there, by those here.
+        self.boot_at_destination: dict[str, str] = {}
+        #: Whether QEMU copies also what the disks lie over.
+        self.copied_whole = False
 
     def get_config(self) -> Any:
         """Return nova's configuration of the guest, volume disks with their paths."""
@@ -99,12 +105,17 @@ class _MigratingDomain:
 
     def migrateToURI3(self, destination: str, params: dict[str, Any], flags: int) -> None:
         """Migrate the domain, with one definition for the way and one for its life there."""
+        guest = self._guest
         xml = params.get("destination_xml")
         if xml:
-            disks = self._guest._volume_disks(0)
-            params["destination_xml"] = name_disks(xml, disks, self._guest.paths_at_destination)
-            params["persistent_xml"] = name_disks(xml, disks, {})
-        self._guest._domain.migrateToURI3(destination, params=params, flags=flags)
+            disks = {**guest._volume_disks(0), **guest.new_volumes}
+            boot = guest.boot_at_destination
+            params["destination_xml"] = name_disks(xml, disks, guest.paths_at_destination, boot)
+            params["persistent_xml"] = name_disks(xml, disks, {}, boot)
+        if guest.copied_whole:
+            flags &= ~libvirt.VIR_MIGRATE_NON_SHARED_INC
+            flags |= libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        guest._domain.migrateToURI3(destination, params=params, flags=flags)
 
 
 class VolumeHost(libvirt_host.Host):

@@ -175,7 +175,7 @@ class LegacyInstances:
         return None
 
     def _home_without_domain(self, instance: Any) -> Home | None:
-        if Journal(instance).moved():
+        if Journal(instance).moved() or self._storage.is_coming(instance.uuid):
             return Home.POOL
         files = set(disk_files(instance))
         if files - _IN_PASSING:

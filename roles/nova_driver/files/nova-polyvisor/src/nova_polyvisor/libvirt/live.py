@@ -3,8 +3,14 @@
 """Live migration: the volumes of a running guest on the host that it goes to.
 
 Hosts that share a pool share its volumes, and they are not copied. Otherwise the destination makes
-empty volumes of the same names in its pool of the same name, and QEMU copies what the guest's disks hold into them while it
-runs. What QEMU does not copy (the config drive, a kernel, a ramdisk) the source sends.
+empty volumes of the same names in its pool of the same name, and QEMU copies what the guest's disks
+hold into them while it runs. What QEMU does not copy (the config drive, a kernel, a ramdisk) the source sends.
+
+Disks of nova's own image backends become volumes on the way. Hosts that share no instances_path
+move them as above. Where they share it, and the pools, the source gives each file a second name in
+the pool, under which the guest goes on at the destination; the first name goes afterwards, and the
+second if the migration fails (``transition``). Where such a name cannot be given, and on RBD, the
+disks stay what they are.
 
 Libvirt does not find out that a disk which is named by pool and volume exists at the destination
 and refuses to copy into it, so that during the migration such disks are named by path. The
@@ -12,17 +18,19 @@ definition that stays names them by pool and volume, and a guest takes them from
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import nova.conf
 from nova import exception
 from nova.i18n import _
+from nova.virt.libvirt import imagecache
 from nova.virt.libvirt import utils as libvirt_utils
 from oslo_log import log as logging
 
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.formats import FormatRecord
+from nova_polyvisor.libvirt.legacy import LegacyDisk
 from nova_polyvisor.libvirt.pool import Pool, VolumeSpec
 from nova_polyvisor.libvirt.records import read_record, write_record
 from nova_polyvisor.libvirt.remote import PoolThere
@@ -32,6 +40,9 @@ CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 _CONFIG_DRIVE = "disk.config"
+
+#: Tells where a volume lies, by the names of its pool and of itself.
+PathOf = Callable[[str, str], str]
 
 
 class Arrivals:
@@ -133,6 +144,51 @@ def filled_by_qemu(disks: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not disk["volume"].endswith(f"_{_CONFIG_DRIVE}"):
             found.append(disk)
     return found
+
+
+def as_volumes(
+    storage: Storage, instance: Any, described: list[dict[str, Any]], disks: list[LegacyDisk]
+) -> list[dict[str, Any]]:
+    """Return nova's descriptions of legacy disks as those of the volumes that they become.
+
+    :param disks: the disks themselves
+    """
+    by_source = {disk.source: disk.name for disk in disks}
+    whole = {"backing_file": ""} if are_copied_whole(instance, disks) else {}
+    found = []
+    for disk in described:
+        name = by_source.get(disk["path"])
+        place = {}
+        if name is not None:
+            pool = storage.pool_for(name).name
+            place = {"pool": pool, "volume": volume_name(instance.uuid, name)}
+        found.append({**disk, **place, **whole})
+    return found
+
+
+def are_copied_whole(instance: Any, disks: list[LegacyDisk]) -> bool:
+    """Tell whether legacy disks are copied with what they lie over.
+
+    They are if that is something that the destination cannot get: a file system or swap that this
+    host has made, or the image of an instance that was shelved.
+    """
+    own = imagecache.get_cache_fname(instance.image_ref or "")
+    files = [disk.source for disk in disks if disk.is_file and disk.format == "qcow2"]
+    return bool({libvirt_utils.get_disk_backing_file(file) for file in files} - {own, None, ""})
+
+
+def become_volumes(guest: Any, moved: Mapping[str, Sequence[str]], path_of: PathOf) -> None:
+    """Let a guest name volumes at the destination in place of nova's own disks.
+
+    :param moved: pool and volume by the source of each disk
+    :param path_of: tells where a volume lies at the destination
+    """
+    disks = [disk for disk in guest.get_all_disks() if disk.source_path in moved]
+    guest.new_volumes = {d.target_dev: VolumeDisk.of(d, *moved[d.source_path]) for d in disks}
+    sources = {disk.source_path for disk in disks}
+    guest.boot_at_destination = {
+        source: path_of(*place) for source, place in moved.items() if source not in sources
+    }
 
 
 def send_rest(storage: Storage, instance: Any, shared: Collection[str], there: PoolThere) -> None:

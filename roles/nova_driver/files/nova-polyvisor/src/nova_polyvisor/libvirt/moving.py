@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nova's libvirt driver where it moves instances to other hosts and sizes, with volumes for disks.
 
-Nova's own steps stay as they are; what becomes of the volumes is in ``resize`` and ``live``.
+Nova's own steps stay as they are; what becomes of the volumes is in ``resize``. How running
+instances move is in ``migrating``.
 """
 
 import contextlib
-import json
 import os
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -22,10 +22,9 @@ from nova.virt.libvirt import utils as libvirt_utils
 from oslo_utils import excutils, netutils
 
 from nova_polyvisor.libvirt import live, resize, sharing
-from nova_polyvisor.libvirt.config import VolumeDisk
-from nova_polyvisor.libvirt.pool import PoolError
+from nova_polyvisor.libvirt.legacy import Home, LegacyInstances
 from nova_polyvisor.libvirt.remote import PoolThere, pools_at
-from nova_polyvisor.libvirt.storage import Storage, disk_name, volume_name
+from nova_polyvisor.libvirt.storage import Storage, volume_name
 from nova_polyvisor.libvirt.transition import Transition
 
 CONF = nova.conf.CONF
@@ -35,6 +34,7 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
     """The part of the driver that moves instances."""
 
     _storage: Storage
+    _legacy: LegacyInstances
     _transition: Transition
 
     def _prepare_moves(self) -> None:
@@ -167,192 +167,52 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
 
         Other disks that are here are used, too, and those that are not are made anew.
         """
+        if CONF.libvirt_storage.transition and self._legacy.home(instance) is Home.NOVA:
+            return True
         self._storage.refresh()
         found = {volume.name for volume in self._storage.volumes_of(instance.uuid)}
         return volume_name(instance.uuid, "disk") in found or bool(found and not instance.image_ref)
 
-    def check_instance_shared_storage_local(self, context: Any, instance: Any) -> dict[str, Any]:
-        """Mark this host's pools, for another host to look for the marks in its own."""
-        return self._sharing.ask(instance)
+    def check_instance_shared_storage_local(
+        self, context: Any, instance: Any
+    ) -> dict[str, Any] | None:
+        """Mark what the disks lie in, for another host to look for the marks in its own.
+
+        :returns: what the other host gets, None where it sees the disks for certain
+        """
+        if instance not in self._legacy:
+            return self._sharing.ask(instance)
+        if self._legacy.backend.backend().is_shared_block_storage():
+            return None
+        novas: dict[str, Any] | None = super().check_instance_shared_storage_local(
+            context, instance
+        )
+        return novas
 
     def check_instance_shared_storage_remote(self, context: Any, data: dict[str, Any]) -> bool:
-        """Tell whether this host's pools have the marks that another host has made in its own."""
-        return self._sharing.answer(data)
+        """Tell whether this host has the marks that another host has made in its own storage."""
+        if sharing.is_about_pools(data):
+            return self._sharing.answer(data)
+        return bool(super().check_instance_shared_storage_remote(context, data))
 
     def check_instance_shared_storage_cleanup(self, context: Any, data: dict[str, Any]) -> None:
         """Take the marks away."""
-        self._sharing.end(data)
+        if sharing.is_about_pools(data):
+            self._sharing.end(data)
+        else:
+            super().check_instance_shared_storage_cleanup(context, data)
 
     def _not_to_delete(self, instance: Any) -> Collection[str]:
         """Return the names of the pools in which an instance's volumes are another host's."""
+        if instance.deleted:
+            return ()
         own = self._arrivals.own(instance)
-        if own is not None:
+        if own is not None and instance.host != CONF.host:
             return [pool.name for pool in self._storage.pools if pool.name not in own]
         leaving = instance.task_state in (task_states.RESIZE_REVERTING, task_states.MIGRATING)
         if leaving or instance.host != CONF.host:
-            return self._sharing.shared(instance)
+            return self._sharing.maybe_shared(instance)
         return ()
-
-    def _create_shared_storage_test_file(self, instance: Any) -> str:
-        """Mark nova's directory of instances and the pools with the same token.
-
-        :raises MigrationPreCheckError: a pool takes no volume
-        """
-        token = super()._create_shared_storage_test_file(instance)
-        try:
-            self._sharing.mark_all(token)
-        except PoolError as error:
-            super()._cleanup_shared_storage_test_file(token)
-            raise exception.MigrationPreCheckError(reason=str(error)) from error
-        return token
-
-    def _cleanup_shared_storage_test_file(self, filename: str) -> None:
-        super()._cleanup_shared_storage_test_file(filename)
-        self._sharing.unmark_all(filename)
-
-    def _is_shared_block_storage(
-        self, instance: Any, dest_check_data: Any, block_device_info: Any = None
-    ) -> bool:
-        """Tell whether the other host of a live migration shares the pools, or needs none."""
-        pools = self._storage.pools_of(instance.uuid)
-        shared = self._sharing.look(instance, dest_check_data.filename, pools)
-        return (bool(pools) and shared) or super()._is_shared_block_storage(
-            instance, dest_check_data, block_device_info
-        )
-
-    # Live migration
-
-    def get_instance_disk_info(self, instance: Any, block_device_info: Any = None) -> str:
-        """Return nova's description of the disks that go to the host of a live migration, as JSON.
-
-        Each has the names of its ``pool`` and ``volume``; those that the other host shares are
-        left out.
-        """
-        shared = self._sharing.shared(instance)
-        disks = self._get_instance_disk_info(instance, block_device_info)
-        return json.dumps([disk for disk in disks if disk.get("pool") not in shared])
-
-    def check_can_live_migrate_source(
-        self, context: Any, instance: Any, dest_check_data: Any, *args: Any, **kwargs: Any
-    ) -> Any:
-        """Refuse a live migration that cannot be done, before anything has changed.
-
-        :raises MigrationPreCheckError: the disks are no volumes, or the hosts share nova's directory
-            of instances and not the pool
-        """
-        try:
-            self._refuse_files(instance)
-        except exception.ResizeError as error:
-            raise exception.MigrationPreCheckError(reason=str(error)) from error
-        data = super().check_can_live_migrate_source(
-            context, instance, dest_check_data, *args, **kwargs
-        )
-        if data.is_shared_instance_path and not data.is_shared_block_storage:
-            raise exception.MigrationPreCheckError(
-                reason=_(
-                    "the hosts share instances_path and not the storage pools %s: share both, the "
-                    "pools, or nothing"
-                )
-                % ", ".join(pool.name for pool in self._storage.pools)
-            )
-        return data
-
-    def pre_live_migration(
-        self,
-        context: Any,
-        instance: Any,
-        block_device_info: Any,
-        network_info: Any,
-        disk_info: str | None,
-        migrate_data: Any,
-    ) -> Any:
-        """Make the volumes that a guest is going to be copied into.
-
-        :raises MigrationError: a disk cannot be made here as it is at the source
-        """
-        coming = json.loads(disk_info or "[]")
-        disks = live.filled_by_qemu(coming)
-        self._arrivals.expect(instance, coming)
-        migrate_data = super().pre_live_migration(
-            context, instance, block_device_info, network_info, None, migrate_data
-        )
-        self._arrivals.make_empty(instance, disks)
-        over_images = [
-            {**disk, "path": disk_name(instance.uuid, disk["volume"])}
-            for disk in disks
-            if disk["backing_file"]
-        ]
-        directory = libvirt_utils.get_instance_path(instance)
-        self._create_images_and_backing(
-            context, instance, directory, over_images, fallback_from_host=instance.host
-        )
-        return migrate_data
-
-    def _live_migration_copy_disk_paths(
-        self, context: Any, instance: Any, guest: Any
-    ) -> tuple[list[str], list[str]]:
-        """Return the paths of the disks that QEMU copies, and their names in the guest."""
-        paths, devices = super()._live_migration_copy_disk_paths(context, instance, guest)
-        shared = self._sharing.shared(instance)
-        for disk in guest.get_all_disks():
-            if (
-                isinstance(disk, VolumeDisk)
-                and disk.source_pool not in shared
-                and not (disk.readonly or disk.shareable)
-            ):
-                paths.append(disk.source_path)
-                devices.append(disk.target_dev)
-        return paths, devices
-
-    def _live_migration_operation(
-        self,
-        context: Any,
-        instance: Any,
-        dest: str,
-        block_migration: bool,
-        migrate_data: Any,
-        guest: Any,
-        device_names: list[str],
-    ) -> None:
-        """Migrate a guest, having sent what QEMU does not copy."""
-        if migrate_data.block_migration:
-            with self._pools_at(migrate_data.target_connect_addr or dest) as there:
-                live.send_rest(self._storage, instance, self._sharing.shared(instance), there)
-                guest.paths_at_destination = {
-                    disk.target_dev: there(disk.source_pool).volume_path(disk.source_volume)
-                    for disk in guest.get_all_disks()
-                    if isinstance(disk, VolumeDisk) and disk.target_dev in device_names
-                }
-        super()._live_migration_operation(
-            context, instance, dest, block_migration, migrate_data, guest, device_names
-        )
-
-    def post_live_migration_at_destination(
-        self, context: Any, instance: Any, *args: Any, **kwargs: Any
-    ) -> None:
-        """Take a guest that has come here for this host's own."""
-        self._arrivals.finish(instance, self._host.get_guest(instance))
-        super().post_live_migration_at_destination(context, instance, *args, **kwargs)
-
-    def rollback_live_migration_at_destination(
-        self,
-        context: Any,
-        instance: Any,
-        network_info: Any,
-        block_device_info: Any,
-        destroy_disks: bool = True,
-        migrate_data: Any = None,
-    ) -> None:
-        """Clean up after a live migration that has failed; only what it made here is deleted."""
-        super().rollback_live_migration_at_destination(
-            context,
-            instance,
-            network_info,
-            block_device_info,
-            destroy_disks=destroy_disks and self._arrivals.own(instance) is not None,
-            migrate_data=migrate_data,
-        )
-        self._arrivals.forget(instance)
 
 
 @contextlib.contextmanager

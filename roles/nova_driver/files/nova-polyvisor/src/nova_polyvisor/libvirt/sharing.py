@@ -34,6 +34,14 @@ class Sharing:
         """Return the names of the pools that the host has, too, that was last asked about this."""
         return self._shared.get(instance.uuid, frozenset())
 
+    def maybe_shared(self, instance: Any) -> frozenset[str]:
+        """Return the names of the pools in which there may be the other host's volumes.
+
+        They are all if no host was asked since nova-compute has started.
+        """
+        everything = frozenset(pool.name for pool in self._storage.pools)
+        return self._shared.get(instance.uuid, everything)
+
     def mark_all(self, token: str) -> None:
         """Mark all pools of disks for another host, which may have any of them.
 
@@ -92,6 +100,11 @@ class Sharing:
                 pool.delete(question["filename"] + _SEEN)
             pool.delete(question["filename"])
         self._shared[question["instance"]] = frozenset(shared)
+
+
+def is_about_pools(question: dict[str, Any]) -> bool:
+    """Tell whether ``Sharing.ask`` has asked; if not nova has, about its directory."""
+    return "pools" in question
 
 
 def _token(question: dict[str, Any]) -> str:

@@ -169,6 +169,16 @@ class Storage:
         found = self.find(pool, volume)
         return found.path if found else None
 
+    def path(self, pool: str, volume: str) -> str:
+        """Return where a volume of any pool lies on this host.
+
+        :raises DiskNotFound: it is not there
+        """
+        found = self.find_path(pool, volume)
+        if found is None:
+            raise exception.DiskNotFound(location=f"{pool}/{volume}")
+        return found
+
     def disk_path(self, instance_uuid: str, disk: str) -> str:
         """Return where an instance's disk lies on this host, or will lie once it is made."""
         name = volume_name(instance_uuid, disk)
@@ -208,6 +218,11 @@ class Storage:
         """Return the pools that an instance has volumes in."""
         prefix = volume_name(instance_uuid, "")
         return [pool for pool in self.pools if pool.names(prefix)]
+
+    def is_coming(self, instance_uuid: str) -> bool:
+        """Tell whether volumes of an instance are coming from another host."""
+        prefix = volume_name(instance_uuid, "")
+        return any(name.startswith(prefix) for name in self.coming)
 
     def instance_volumes(self) -> list[VolumeInfo]:
         """Return the volumes of all instances; others in the pools are left out."""

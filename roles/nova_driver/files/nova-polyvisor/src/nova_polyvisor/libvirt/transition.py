@@ -130,12 +130,45 @@ class Transition:
             self._move(instance, domain)
         self._finish(instance)
 
+    def link(self, instance: Any) -> dict[str, list[str]]:
+        """Give the disks of a running instance names in the pools, too, for it to migrate live.
+
+        The move is decided when the guest runs at the destination: ``recover`` finishes it there,
+        or undoes it here.
+
+        :returns: pool and volume by the source of each disk; none where a disk cannot be linked,
+            and all stay as they are
+        :raises NovaException: it cannot be done; the instance is as it was
+        """
+        with contextlib.ExitStack() as undo:
+            try:
+                sources = self._make_volumes(instance, undo, may_copy=False)
+            except _NoLinkError as error:
+                LOG.warning(
+                    "The disks stay where they are: %s cannot be linked into the pool",
+                    error,
+                    instance=instance,
+                )
+                return {}
+            undo.pop_all()
+        return sources
+
+    def send(self, instance: Any, disk: LegacyDisk, pool: Pool, name: str) -> None:
+        """Make a volume in another host's pool of a disk's bytes, which nothing changes meanwhile.
+
+        :raises PoolError: the pool takes it not
+        """
+        with self._bytes(instance, disk, disk.is_file) as file:
+            pool.upload(name, file)
+        pool.refresh()
+
     def recover(self, instance: Any) -> None:
         """Undo or finish a move that was interrupted; the instance may be running.
 
-        What cannot be done now is left to the next attempt.
+        What cannot be done now is left to the next attempt. While the instance migrates live it is
+        neither.
         """
-        if not Journal(instance).exists():
+        if not Journal(instance).exists() or _is_busy(self._legacy.domain(instance)):
             return
         try:
             if self._legacy.home(instance) is Home.NOVA:
@@ -148,7 +181,7 @@ class Transition:
     def _undo(self, instance: Any) -> None:
         """Remove the volumes of a move that was interrupted, and then its note."""
         LOG.warning("Undoing the move of the disks, which was interrupted", instance=instance)
-        for disk in self._disks(instance, self._legacy.domain(instance)):
+        for disk in self.disks(instance):
             pool = self._storage.pool_for(disk.name)
             name = volume_name(instance.uuid, disk.name)
             pool.refresh()
@@ -157,31 +190,47 @@ class Transition:
         Journal(instance).remove()
 
     def _move(self, instance: Any, domain: Any) -> None:
-        disks = self._disks(instance, domain)
+        with contextlib.ExitStack() as undo:
+            sources = self._make_volumes(instance, undo, may_copy=True)
+            if domain is not None:
+                self._define(domain, sources)
+            undo.pop_all()
+
+    def _make_volumes(
+        self, instance: Any, undo: contextlib.ExitStack, may_copy: bool
+    ) -> dict[str, list[str]]:
+        """Go as far as to the note that the volumes are complete.
+
+        :param undo: gets what makes all of it undone
+        :param may_copy: whether a disk that cannot be linked is copied
+        :returns: pool and volume by the source of each disk
+        """
+        disks = self.disks(instance)
         names = ", ".join(disk.name for disk in disks)
         LOG.info("Moving disks into storage pools: %s", names, instance=instance)
         journal = Journal(instance)
         if not journal.exists():
             self._refuse_other_volumes(instance, disks)
             journal.write({})
-        with contextlib.ExitStack() as undo:
-            undo.callback(journal.remove)
-            moved = [self._make_volume(instance, disk, undo) for disk in disks]
-            for pool in {each.pool.name: each.pool for each in moved}.values():
-                pool.refresh()
-            formats = FormatRecord(instance)
-            for each in moved:
-                if _holds_files(each.pool):
-                    privileged.flush(each.path)
-                formats.set(each.path, each.format)
-            sources = {each.disk.source: [each.pool.name, each.volume] for each in moved}
-            journal.write(sources)
-            if domain is not None:
-                self._define(domain, sources)
-            undo.pop_all()
+        undo.callback(journal.remove)
+        moved = [self._make_volume(instance, disk, undo, may_copy) for disk in disks]
+        for pool in {each.pool.name: each.pool for each in moved}.values():
+            pool.refresh()
+        formats = FormatRecord(instance)
+        for each in moved:
+            if _holds_files(each.pool):
+                privileged.flush(each.path)
+            formats.set(each.path, each.format)
+        sources = {each.disk.source: [each.pool.name, each.volume] for each in moved}
+        journal.write(sources)
+        return sources
 
-    def _disks(self, instance: Any, domain: Any) -> list[LegacyDisk]:
-        """Return an instance's disks: those of its domain, and what lies beside them."""
+    def disks(self, instance: Any) -> list[LegacyDisk]:
+        """Return an instance's disks: those of its domain, and what lies beside them.
+
+        :raises InternalError: they are encrypted, and are not moved
+        """
+        domain = self._legacy.domain(instance)
         if instance.obj_attr_is_set("ephemeral_key_uuid") and instance.ephemeral_key_uuid:
             raise exception.InternalError(_("disks that dm-crypt encrypts are not moved"))
         found = [] if domain is None else disks_of_domain(_definition(domain), instance)
@@ -211,7 +260,9 @@ class Transition:
                     reason=f"Storage pool {pool.name} has another volume {found.name} already"
                 )
 
-    def _make_volume(self, instance: Any, disk: LegacyDisk, undo: contextlib.ExitStack) -> Moved:
+    def _make_volume(
+        self, instance: Any, disk: LegacyDisk, undo: contextlib.ExitStack, may_copy: bool
+    ) -> Moved:
         """Make a disk's volume, or keep it if it is the disk itself."""
         pool = self._storage.pool_for(disk.name)
         name = volume_name(instance.uuid, disk.name)
@@ -224,6 +275,8 @@ class Transition:
             undo.callback(_discard, pool, name)
         if same or (disk.is_file and _holds_files(pool) and _link(disk.source, path)):
             return Moved(disk, pool, name, disk.format)
+        if not may_copy:
+            raise _NoLinkError(disk.source)
         as_it_is = disk.is_file and (_holds_files(pool) or disk.format == "raw")
         with self._bytes(instance, disk, as_it_is) as file:
             pool.upload(name, file)
@@ -265,10 +318,12 @@ class Transition:
     def _finish(self, instance: Any) -> None:
         """Remove what a move has left behind: the old disks, and then its note."""
         journal = Journal(instance)
-        for source, (pool, volume) in journal.moved().items():
-            path = self._storage.find_path(pool, volume)
-            if path is None:
-                raise exception.DiskNotFound(location=f"{pool}/{volume}")
+        moved = journal.moved()
+        if any(self._storage.find_path(*place) is None for place in moved.values()):
+            # Another host has made the volumes.
+            self._storage.refresh()
+        for source, (pool, volume) in moved.items():
+            path = self._storage.path(pool, volume)
             disk = LegacyDisk(volume, source, "raw")
             if disk.is_file:
                 # Others than nova may have been let read a file in an instance's directory.
@@ -282,6 +337,20 @@ class Transition:
             else:
                 rbd_utils.RBDDriver().cleanup_volumes(os.path.basename(source).__eq__)
         journal.remove()
+
+
+class _NoLinkError(Exception):
+    """A disk cannot get a second name in the pool."""
+
+
+def _is_busy(domain: Any) -> bool:
+    """Tell whether a domain migrates, or does another job."""
+    try:
+        idle = domain is None or not domain.isActive()
+        return not idle and bool(domain.jobInfo()[0] != libvirt.VIR_DOMAIN_JOB_NONE)
+    except libvirt.libvirtError:
+        # It stops at this moment, or libvirt cannot tell.
+        return True
 
 
 def _is_rescued(instance: Any) -> bool:
