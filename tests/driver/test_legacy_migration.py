@@ -14,10 +14,11 @@ import libvirt
 from lxml import etree
 from nova import exception
 from nova.network import model
-from nova_polyvisor.libvirt import transition
-from nova_polyvisor.libvirt.legacy import Home
+from nova_polyvisor.libvirt import live, transition
+from nova_polyvisor.libvirt.legacy import Home, LegacyDisk
 from nova_polyvisor.libvirt.pool import Pool
 from oslo_utils.fixture import uuidsentinel as uuids
+from support import DISKS_POOL
 from test_live_migration import DISKS, GIB, LiveCase
 from test_pool import qemu_info
 
@@ -51,21 +52,6 @@ class LegacyCase(LiveCase):
         self.assertEqual({}, host.disks())
         self.assertIn("disk", self.legacy_files(host))
         self.assertIn("disk.config", self.legacy_files(host))
-
-    def migrate_only(self, data):
-        """Migrate a guest, without what nova does afterwards."""
-        after = mock.Mock()
-        with self.here as driver:
-            driver.live_migration(
-                self.context,
-                self.instance,
-                self.there.name,
-                lambda *_arguments: after("done"),
-                lambda *_arguments, **_options: after("failed"),
-                data.block_migration,
-                data,
-            )
-        return after.call_args.args[0]
 
     def assert_migrated(self, disks, over_image=True):
         """Fail unless the instance has moved to the other host, and from files into volumes."""
@@ -140,6 +126,48 @@ class OwnDirectoriesTest(LegacyCase):
         self.assertIn("not a volume", str(error))
         self.roll_back(self.there, data)
         self.assert_nothing_on(self.there)
+
+    def test_disks_on_rbd_stay_there(self):
+        stats = {"disk_available_least": 9, "free_disk_gb": 9, "cpu_info": ""}
+        on_rbd = [LegacyDisk("disk", f"vms/{uuids.instance}_disk", "raw")]
+        for images_type, shared in (("rbd", True), ("default", False)):
+            with self.there as driver:
+                data = driver.check_can_live_migrate_destination(
+                    self.context, self.instance, *[stats] * 2, None, False
+                )
+            data.is_volume_backed, data.image_type = False, images_type
+            self.flags(images_type="rbd", group="libvirt")
+            with (
+                self.here as driver,
+                mock.patch.object(driver._transition, "disks", return_value=on_rbd),
+                mock.patch.object(driver._legacy.backend, "backend") as backend,
+            ):
+                backend.return_value.is_shared_block_storage.return_value = True
+                arguments = self.context, self.instance, data, self.block_devices()
+                if shared:
+                    found = driver.check_can_live_migrate_source(*arguments)
+                    self.assertTrue(found.is_shared_block_storage)
+                    self.assertFalse(found.block_migration)
+                else:
+                    error = self.assertRaises(
+                        exception.MigrationPreCheckError,
+                        driver.check_can_live_migrate_source,
+                        *arguments,
+                    )
+                    self.assertIn("reboot it hard", str(error))
+            self.flags(images_type="qcow2", group="libvirt")
+            with self.there as driver:
+                driver.cleanup_live_migration_destination_check(self.context, data)
+
+    def test_logical_volume_becomes_a_raw_volume(self):
+        device = f"/dev/vg/{uuids.instance}_disk"
+        found = {"path": device, "type": "raw", "backing_file": "", "virt_disk_size": GIB}
+        with self.here as driver:
+            (described,) = live.as_volumes(
+                driver._storage, self.instance, [found], [LegacyDisk("disk", device, "raw")]
+            )
+        place = {"pool": DISKS_POOL, "volume": f"{uuids.instance}_disk"}
+        self.assertEqual({**found, **place}, described)
 
     def test_encrypted_disks_are_refused(self):
         self.instance.ephemeral_key_uuid = uuids.key

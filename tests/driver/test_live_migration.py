@@ -11,6 +11,7 @@ from unittest import mock
 import libvirt
 from hosts import TwoHostsCase
 from nova import exception, objects
+from nova.compute import task_states
 from nova.network import model
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
 from oslo_utils.fixture import uuidsentinel as uuids
@@ -33,6 +34,13 @@ class LiveCase(TwoHostsCase):
         """Migrate the guest, and clean up afterwards; returns nova's data of the migration."""
         source, dest = source or self.here, dest or self.there
         data = self.prepare(source, dest)
+        self.assertEqual("done", self.migrate_only(data, source, dest))
+        self.finish(source, dest, data)
+        return data
+
+    def migrate_only(self, data, source=None, dest=None):
+        """Migrate the guest, without what nova does before and after; returns how it ended."""
+        source, dest = source or self.here, dest or self.there
         after = mock.Mock()
         with source as driver:
             driver.live_migration(
@@ -44,12 +52,11 @@ class LiveCase(TwoHostsCase):
                 data.block_migration,
                 data,
             )
-        after.assert_called_once_with("done")
-        self.finish(source, dest, data)
-        return data
+        return after.call_args.args[0]
 
     def prepare(self, source, dest):
         """Do what comes before memory is copied."""
+        self.instance.task_state = task_states.MIGRATING
         data = self.check(source, dest)
         disks = None
         if data.block_migration:
@@ -85,19 +92,26 @@ class LiveCase(TwoHostsCase):
                 driver.cleanup_live_migration_destination_check(self.context, data)
 
     def finish(self, source, dest, data):
-        shared = data.is_shared_block_storage or data.is_shared_instance_path
+        """Do what comes after the guest runs at the destination."""
+        self.clean_up(source, data)
         with dest as driver:
             driver.post_live_migration_at_destination(
                 self.context, self.instance, model.NetworkInfo()
             )
         self.instance.host = dest.name
+        self.instance.task_state = None
+
+    def clean_up(self, source, data):
+        """Clean up at the source, which nova does not ask for if the directory is shared."""
+        if data.is_shared_instance_path:
+            return
         with source as driver:
             driver.cleanup(
                 self.context,
                 self.instance,
                 model.NetworkInfo(),
                 self.block_devices(),
-                destroy_disks=not shared,
+                destroy_disks=not data.is_shared_block_storage,
                 migrate_data=data,
             )
 
@@ -112,6 +126,7 @@ class LiveCase(TwoHostsCase):
                 destroy_disks=not shared,
                 migrate_data=data,
             )
+        self.instance.task_state = None
 
 
 class OwnPoolsTest(LiveCase):
@@ -284,6 +299,40 @@ class TwoPoolsTest(LiveCase):
         self.roll_back(self.there, data)
         self.assertEqual([], self.there.in_pool(DISKS_POOL))
         self.assert_lives_on(self.here, DISKS)
+
+    def test_restart_on_the_way_deletes_nothing_that_the_guest_uses(self):
+        for host in (self.here, self.there):
+            data = self.prepare(self.here, self.there)
+            self.assertEqual("done", self.migrate_only(data))
+            host.start_driver()
+            self.finish(self.here, self.there, data)
+            self.assert_lives_on(self.there, DISKS)
+            self.there.domain().destroy()
+            self.delete_own(self.here)
+            self.there.domain().create()
+            self.here, self.there = self.there, self.here
+            for each in (self.here, self.there):
+                each.driver._block_migration_flags |= libvirt.VIR_MIGRATE_UNSAFE
+
+    def delete_own(self, host):
+        """Delete what a host that was restarted has left in its own pool."""
+        for name in host.pool().names():
+            host.pool().delete(name)
+
+    def test_instance_is_deleted_whole_where_the_end_of_its_coming_was_missed(self):
+        data = self.prepare(self.here, self.there)
+        self.assertEqual("done", self.migrate_only(data))
+        self.clean_up(self.here, data)
+        # Nova takes the instance for the destination's without having called it.
+        self.instance.host = self.there.name
+        self.there.start_driver()
+        self.instance.task_state = task_states.DELETING
+        with self.there as driver:
+            driver.destroy(
+                self.context, self.instance, model.NetworkInfo(), self.block_devices(), True
+            )
+        self.assert_nothing_on(self.here)
+        self.assert_nothing_on(self.there)
 
     def test_disk_goes_to_the_pool_that_it_is_in_wherever_new_ones_are_made(self):
         self.flags(pools={"disk": "scratch"}, group="libvirt_storage")

@@ -90,6 +90,8 @@ class StoragePoolDriver(MigratingDriver):
         instances = [objects.Instance(uuid=uuid) for uuid in uuids]
         for instance in instances:
             self._transition.recover(instance)
+            # It lives here, even if the end of a live migration to here was missed.
+            self._arrivals.forget(instance)
         self._legacy.report(instances)
 
     # Sizes
@@ -153,6 +155,7 @@ class StoragePoolDriver(MigratingDriver):
         """Clean up after an instance; its volumes go if its disks are to go."""
         if cleanup_instance_disks:
             self._storage.delete(instance.uuid, keep=self._not_to_delete(instance))
+            self._arrivals.forget(instance)
         if _returns_elsewhere(instance):
             kwargs["cleanup_instance_dir"] = True
         super()._cleanup(
