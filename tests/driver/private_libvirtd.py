@@ -97,6 +97,24 @@ class PrivateLibvirtd:
             self._process = None
         shutil.rmtree(self.directory)
 
+    def mount(self, directory: str, size: int) -> None:
+        """Let a directory be a file system of a size in KiB, for the daemon and its guests only."""
+        self._run_inside("mount", "-t", "tmpfs", "-o", f"size={size}k", "tests", directory)
+
+    def fill(self, directory: str, read_only: bool = False) -> None:
+        """Fill a file system that was mounted to the last block, or let nobody write to it."""
+        if read_only:
+            self._run_inside("mount", "-o", "remount,ro", directory)
+            return
+        command = ["dd", "if=/dev/zero", f"of={directory}/filler", "bs=4k"]
+        # It ends with an error: there is no space left.
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self._run_inside(*command)
+
+    def _run_inside(self, *command: str) -> None:
+        enter = ["nsenter", "--mount", "--target", str(self._process.pid)]
+        subprocess.run([*enter, *command], check=True, capture_output=True)
+
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)

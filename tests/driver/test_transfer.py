@@ -8,6 +8,7 @@ import unittest
 from unittest import mock
 
 import libvirt
+from nova import exception
 from nova_polyvisor.libvirt.pool import Backing, Pool, PoolError, VolumeSpec
 from test_pool import MIB, PoolCase, pattern
 
@@ -46,11 +47,42 @@ class SendTest(PoolCase):
 
     def test_failure_half_way_leaves_nothing(self):
         broken = mock.patch(
-            "nova_polyvisor.libvirt.pool._send_all", side_effect=libvirt.libvirtError("gone")
+            "nova_polyvisor.libvirt.streams.Sink.data", side_effect=libvirt.libvirtError("gone")
         )
         with broken:
             self.assertRaises(PoolError, self.pool.send, "one", self.other)
         self.assertEqual([], self.other.names())
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can mount a file system")
+class FullPoolTest(PoolCase):
+    """A pool without a free block, of which libvirt does not tell at the end of a stream."""
+
+    def setUp(self):
+        super().setUp()
+        self.pool.create(VolumeSpec("one", "qcow2", 64 * MIB))
+        self.other = Pool(self.fixture.host, "full")
+        directory = os.path.join(self.fixture.daemon.directory, "full")
+        os.mkdir(directory)
+        self.fixture.daemon.mount(directory, 4096)
+        self.fixture.daemon.fill(directory)
+        self.other.define(directory)
+
+    def test_volume_of_any_size_is_refused_and_nothing_is_left(self):
+        for size in (1, 100, 60_000, 300_000, 3_000_000):
+            content = pattern(size)[:size]
+            for end in (b"", bytes(size)):
+                self.assertRaises(
+                    exception.StorageError,
+                    self.other.upload,
+                    "two",
+                    self.file("content", content + end),
+                )
+                self.assertEqual(["filler"], self.other.names())
+
+    def test_volume_that_is_sent_is_refused_and_nothing_is_left(self):
+        self.assertRaises(exception.StorageError, self.pool.send, "one", self.other)
+        self.assertEqual(["filler"], self.other.names())
 
 
 class ReplaceTest(PoolCase):

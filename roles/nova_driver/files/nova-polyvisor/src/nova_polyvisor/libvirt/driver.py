@@ -23,11 +23,12 @@ from nova_polyvisor import compat
 from nova_polyvisor.libvirt import snapshot
 from nova_polyvisor.libvirt.cache import StorageCacheManager
 from nova_polyvisor.libvirt.config import VolumeDisk
+from nova_polyvisor.libvirt.formats import FormatRecord
 from nova_polyvisor.libvirt.guest import VolumeHost
 from nova_polyvisor.libvirt.image import StorageBackend
 from nova_polyvisor.libvirt.legacy import LegacyInstances
 from nova_polyvisor.libvirt.migrating import MigratingDriver
-from nova_polyvisor.libvirt.pool import VolumeInfo
+from nova_polyvisor.libvirt.pool import PoolError, VolumeInfo
 from nova_polyvisor.libvirt.storage import Storage, cache_directory, disk_name
 from nova_polyvisor.libvirt.transition import Transition
 
@@ -154,7 +155,7 @@ class StoragePoolDriver(MigratingDriver):
     ) -> None:
         """Clean up after an instance; its volumes go if its disks are to go."""
         if cleanup_instance_disks:
-            self._storage.delete(instance.uuid, keep=self._not_to_delete(instance))
+            self._delete_volumes(instance)
             self._arrivals.forget(instance)
         if _returns_elsewhere(instance):
             kwargs["cleanup_instance_dir"] = True
@@ -166,6 +167,21 @@ class StoragePoolDriver(MigratingDriver):
             cleanup_instance_disks=cleanup_instance_disks,
             **kwargs,
         )
+
+    def _delete_volumes(self, instance: Any) -> None:
+        """Delete an instance's volumes.
+
+        An instance that could not be built because of a pool has none, and the same pool does not
+        keep nova from trying another host.
+
+        :raises PoolError: a pool cannot be read, and the instance may have volumes there
+        """
+        try:
+            self._storage.delete(instance.uuid, keep=self._not_to_delete(instance))
+        except PoolError as error:
+            if FormatRecord(instance).names_volumes():
+                raise
+            LOG.warning("No volume was made that is to be deleted: %s", error, instance=instance)
 
     def unrescue(self, context: Any, instance: Any) -> None:
         """Start an instance from its own disks again and delete those of the rescue."""

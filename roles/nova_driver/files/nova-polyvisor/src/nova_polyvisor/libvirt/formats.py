@@ -14,6 +14,7 @@ from nova.virt.libvirt import utils as libvirt_utils
 from oslo_concurrency import lockutils
 
 from nova_polyvisor.libvirt.records import read_record, write_record
+from nova_polyvisor.libvirt.storage import volume_name
 
 
 class FormatRecord:
@@ -23,6 +24,7 @@ class FormatRecord:
     """
 
     def __init__(self, instance: Any) -> None:
+        self._uuid = instance.uuid
         self._path = os.path.join(libvirt_utils.get_instance_path(instance), "disk.info")
 
     def get(self, disk: str) -> str | None:
@@ -31,6 +33,12 @@ class FormatRecord:
         :raises InvalidDiskInfo: the file holds something else
         """
         return (read_record(self._path) or {}).get(disk)
+
+    def names_volumes(self) -> bool:
+        """Tell whether a volume was made for the instance on this host."""
+        own = volume_name(self._uuid, "")
+        known = read_record(self._path) or {}
+        return any(os.path.basename(path).startswith(own) for path in known)
 
     def set(self, disk: str, driver_format: str) -> None:
         """Keep the format of the disk at a path."""

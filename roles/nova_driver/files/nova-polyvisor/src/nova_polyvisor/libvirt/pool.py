@@ -4,7 +4,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from lxml import etree
 from nova import exception
 from oslo_log import log as logging
 
+from nova_polyvisor.libvirt.streams import filling, read_into
 from nova_polyvisor.libvirt.waiting import poll
 
 LOG = logging.getLogger(__name__)
@@ -290,17 +290,9 @@ class Pool:
         size = os.path.getsize(path)
         with self._reporting(f"upload {path} as volume {name} into"):
             volume = self._get().createXML(VolumeSpec(name, "raw", size).to_xml(), 0)
-            with self._removing_on_error(name), open(path, "rb", buffering=0) as source:
-                stream = self._host.get_connection().newStream(0)
-                sparse = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
-                volume.upload(stream, 0, size, sparse)
-                stream.sparseSendAll(
-                    lambda _stream, length, _opaque: source.read(length),
-                    lambda _stream, _opaque: _section(source, size),
-                    lambda _stream, length, _opaque: source.seek(length, os.SEEK_CUR),
-                    None,
-                )
-                stream.finish()
+            connection = self._host.get_connection()
+            with self._removing_on_error(name), filling(connection, volume, size) as sink:
+                read_into(sink, path)
 
     def download(self, name: str, path: str) -> None:
         """Write the bytes that a volume is stored as into a local file; holes stay holes."""
@@ -337,17 +329,9 @@ class Pool:
             raise exception.DiskNotFound(location=f"{self.name}/{name}")
         target.create(VolumeSpec(new_name, "raw", found.stored))
         with target._removing_on_error(new_name), self._reporting(f"send volume {name} of"):
-            sink = target._host.get_connection().newStream(0)
-            try:
-                sparse = libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
-                target._get_volume(new_name).upload(sink, 0, found.stored, sparse)
-                self._stream(name, lambda data: _send_all(sink, data), sink.sendHole)
-                sink.finish()
-            except BaseException:
-                # A volume that a stream writes to cannot be deleted.
-                with contextlib.suppress(libvirt.libvirtError):
-                    sink.abort()
-                raise
+            connection, volume = target._host.get_connection(), target._get_volume(new_name)
+            with filling(connection, volume, found.stored) as sink:
+                self._stream(name, sink.data, sink.hole)
         # What libvirt knows of the new volume it has found before the bytes came.
         target.refresh()
 
@@ -407,23 +391,6 @@ def as_qemu_knows(libvirt_format: str) -> str:
     return "raw" if libvirt_format in _RAW_FORMATS else libvirt_format
 
 
-def _section(file: Any, size: int) -> tuple[bool, int]:
-    """Return whether there is data where an unbuffered file stands, no hole, and how much."""
-    here = file.tell()
-    try:
-        data = os.lseek(file.fileno(), here, os.SEEK_DATA)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        data = size
-    if data > here:
-        found = False, data - here
-    else:
-        found = True, os.lseek(file.fileno(), here, os.SEEK_HOLE) - here if here < size else 0
-    file.seek(here)
-    return found
-
-
 def _add(parent: Any, tag: str, text: object = None, **attributes: str) -> Any:
     element = etree.SubElement(parent, tag, attributes)
     if text is not None:
@@ -443,13 +410,6 @@ def _volume_info(volume: Any) -> VolumeInfo:
         backing=root.findtext("backingStore/path"),
         stored=int(root.findtext("physical", root.findtext("capacity", "0"))),
     )
-
-
-def _send_all(stream: Any, data: bytes) -> None:
-    """Send bytes down a stream, which may take fewer than it is given."""
-    view = memoryview(data)
-    while view:
-        view = view[stream.send(bytes(view)) :]
 
 
 def _unless_gone(call: Callable[..., Any], *arguments: object) -> Any:

@@ -15,7 +15,7 @@ from oslo_log import log as logging
 from oslo_utils import fileutils
 
 from nova_polyvisor.libvirt import conf
-from nova_polyvisor.libvirt.pool import Pool, PoolInfo, VolumeInfo
+from nova_polyvisor.libvirt.pool import Pool, PoolError, PoolInfo, VolumeInfo
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
@@ -234,14 +234,19 @@ class Storage:
         """Delete an instance's volumes, or those of them whose names have an ending.
 
         :param keep: names of pools that nothing is deleted from
+        :raises PoolError: a pool does not permit it; from the others they are deleted
         """
+        failed = []
         for pool in self.pools:
-            if pool.name in keep:
-                continue
-            for name in pool.names(volume_name(instance_uuid, "")):
-                if name.endswith(suffix):
+            try:
+                names = [] if pool.name in keep else pool.names(volume_name(instance_uuid, ""))
+                for name in [name for name in names if name.endswith(suffix)]:
                     LOG.info("Deleting volume %s of pool %s", name, pool.name)
                     pool.delete(name)
+            except PoolError as error:
+                failed.append(str(error))
+        if failed:
+            raise PoolError(reason="; ".join(failed))
 
 
 def _disk_of(volume: str) -> str:
