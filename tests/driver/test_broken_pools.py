@@ -44,7 +44,10 @@ class BrokenPoolTest(test_driver.ServerTest):
         """Let the pool lie on a file system of a size in KiB."""
         self.pools.daemon.mount(self.pools.directory, size)
         self.pools.pool.refresh(0)
-        # Placement takes no disk space of less than 1 GiB.
+        self.keep_size()
+
+    def keep_size(self):
+        """Let nova look for space no more: Placement has none of less than 1 GiB."""
         gib = {"total": 9, "free": 9, "used": 0}
         self.stub_out(
             "nova_polyvisor.libvirt.driver.StoragePoolDriver._get_local_gb_info", lambda _self: gib
@@ -53,6 +56,8 @@ class BrokenPoolTest(test_driver.ServerTest):
     def test_inactive_pool(self):
         self.pools.pool.destroy()
         self.refused("is not active")
+        self.keep_size()
+        self.refused("is not active")
         self.pools.pool.create(0)
         self.assert_nothing_left()
 
@@ -60,6 +65,8 @@ class BrokenPoolTest(test_driver.ServerTest):
         self.pools.pool.destroy()
         definition = self.pools.pool.XMLDesc()
         self.pools.pool.undefine()
+        self.refused(f"Libvirt has no storage pool {DISKS_POOL}")
+        self.keep_size()
         self.refused(f"Libvirt has no storage pool {DISKS_POOL}")
         self.pools.pool = self.pools.host.get_connection().storagePoolCreateXML(definition)
         self.assert_nothing_left()
@@ -97,6 +104,7 @@ class BrokenPoolTest(test_driver.ServerTest):
         server = self._wait_for_state_change(
             self.api.post_server({"server": self.wanted()}), "ACTIVE"
         )
+        self.keep_size()
         self.pools.pool.destroy()
         self.api.delete_server(server["id"])
         server = self._wait_for_state_change(server, "ERROR")

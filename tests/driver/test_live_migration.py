@@ -231,6 +231,21 @@ class OwnPoolsTest(LiveCase):
         self.assertEqual({"disk": 3}, self.there.disks())
 
 
+class OneDiskTest(LiveCase):
+    """Every host has a pool of its own, and the instance one disk."""
+
+    def test_destination_whose_new_instances_have_no_volumes_takes_them(self):
+        self.flags(enabled=False, group="libvirt_storage")
+        data = self.prepare(self.here, self.there)
+        self.assertEqual({"disk": GIB}, self.there.disks())
+        files = os.listdir(os.path.join(self.there.directory, uuids.instance))
+        self.assertNotIn("disk", files)
+        self.assertEqual("done", self.migrate_only(data))
+        self.finish(self.here, self.there, data)
+        self.assert_lives_on(self.there, {"disk": GIB})
+        self.assert_nothing_on(self.here)
+
+
 class SharedPoolTest(LiveCase):
     """Both hosts have the same pool."""
 
