@@ -159,7 +159,7 @@ class LegacySharedDirectoryTest(LegacyCase):
         super().setUp()
         self.there.directory = self.here.directory
 
-    def test_instance_starts_on_its_disks_and_the_lost_host_leaves_them(self):
+    def test_instance_starts_on_its_disks_and_keeps_them(self):
         self.assertTrue(self.evacuate())
         self.assertEqual(Home.NOVA, self.home(self.there))
         self.assertTrue(self.there.domain().isActive())

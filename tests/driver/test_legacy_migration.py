@@ -288,7 +288,7 @@ class SharedDirectoryTest(LegacyCase):
         self.assert_legacy_on(self.here)
         self.assertFalse(os.path.exists(self.journal()))
 
-    def test_crash_after_the_guest_has_gone_is_finished_at_the_next_start(self):
+    def test_crash_after_the_guest_has_gone_is_finished(self):
         data = self.prepare(self.here, self.there)
         self.assertEqual("done", self.migrate_only(data))
         self.assertTrue(os.path.exists(self.journal()))

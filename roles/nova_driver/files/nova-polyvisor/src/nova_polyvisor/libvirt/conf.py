@@ -28,7 +28,8 @@ keep them. Turn it off while the move to pools is being planned.
         default=True,
         help="""
 Whether instances whose disks nova's own image backends have made are served. Their disks move into
-the pools when an instance is rebooted hard, or started, while ``enabled`` is on. With it off,
+the pools when an instance is migrated, resized, rebooted hard, or started, while ``enabled`` is on.
+With it off,
 nova-compute refuses to start as long as there is such an instance on its host, and the image cache
 manager looks at nothing but volumes.
 

@@ -211,7 +211,7 @@ class LegacyInstances:
         LOG.warning(
             "Nova's own image backends, the old way, keep the disks of %(count)d instances on "
             "this host: %(named)s. With [libvirt_storage] enabled = true an instance moves into "
-            "the storage pools when it is rebooted hard (openstack server reboot --hard) or "
-            "started. When none is left, set [libvirt_storage] transition = false",
+            "the storage pools when it is migrated or resized, which is preferred, rebooted hard "
+            "(openstack server reboot --hard) or started. When none is left, set [libvirt_storage] transition = false",
             {"count": len(found), "named": named},
         )
