@@ -253,6 +253,15 @@ class RefusalTest(TransitionTestBase):
         self.refused(exception.InternalError, "dm-crypt")
         self.assert_legacy()
 
+    def test_disks_that_qemu_encrypts_are_not_moved(self):
+        xml = self.make_legacy().XMLDesc()
+        secret = f"<secret type='passphrase' uuid='{self.instance.uuid}'/>"
+        source = f"<source file='{self.path()}'>"
+        self.assertIn(source[:-1], xml)
+        encrypted = f"{source}<encryption format='luks'>{secret}</encryption></source>"
+        self.pools.host.get_connection().defineXML(xml.replace(f"{source[:-1]}/>", encrypted))
+        self.refused(exception.InternalError, "encrypted")
+
     def test_volume_that_no_move_has_made_is_not_replaced(self):
         self.make_legacy()
         name = f"{self.instance.uuid}_disk"

@@ -233,7 +233,10 @@ class Transition:
         domain = self._legacy.domain(instance)
         if instance.obj_attr_is_set("ephemeral_key_uuid") and instance.ephemeral_key_uuid:
             raise exception.InternalError(_("disks that dm-crypt encrypts are not moved"))
-        found = [] if domain is None else disks_of_domain(_definition(domain), instance)
+        xml = "" if domain is None else _definition(domain)
+        found = disks_of_domain(xml, instance) if xml else []
+        if xml and _are_encrypted(xml, found):
+            raise exception.InternalError(_("encrypted disks are not moved"))
         disks = {disk.name: disk for disk in found}
         for name, path in disk_files(instance).items():
             if name not in disks:
@@ -351,6 +354,15 @@ def _is_busy(domain: Any) -> bool:
     except libvirt.libvirtError:
         # It stops at this moment, or libvirt cannot tell.
         return True
+
+
+def _are_encrypted(xml: str, disks: list[LegacyDisk]) -> bool:
+    """Tell whether QEMU encrypts some of a domain's disks; attached Cinder volumes do not count."""
+    sources = {disk.source for disk in disks}
+    return any(
+        source_of(element) in sources and element.find(".//encryption") is not None
+        for element in etree.fromstring(xml).findall("devices/disk")
+    )
 
 
 def _is_rescued(instance: Any) -> bool:
