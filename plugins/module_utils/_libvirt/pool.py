@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Brings one storage pool to its wanted state: wanted, found, plan."""
+"""Brings one storage pool to its wanted state: wanted, found, plan.
+
+What only a change needs is imported when there is one: most runs change nothing, and a target
+compiles what is imported anew in each of them.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,8 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import (
     describe,
-    pool_checks,
     pool_definition,
     pool_meaning,
-    pool_removal,
     pool_xml,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.checks import (
@@ -29,6 +31,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client 
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import (
     NO_FORMAT,
+    require_format,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
 
@@ -44,10 +47,16 @@ def plan(client: Client, options: dict[str, Any]) -> Plan:
     require_mode((options["target"] or {}).get("permissions"))
     found = client.find_pool(options["name"])
     if options["state"] in ("undefined", "deleted"):
+        from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import pool_removal
+
         return pool_removal.plan(client, options, found)
     if options["type"]:
-        pool_checks.require_known_format(options, options["type"])
+        require_format(options["type"], _stated_format(options))
     return _PoolPlan(client, options, found).make()
+
+
+def _stated_format(options: dict[str, Any]) -> str | None:
+    return (options["source"] or {}).get("format")
 
 
 class _PoolPlan:
@@ -88,9 +97,11 @@ class _PoolPlan:
 
     def _refuse(self) -> None:
         """Refuse a new or changed definition that is not safe to carry out."""
+        from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import pool_checks
+
         if "type" in self.changes:
             pool_checks.require_supported(self.client, self.definition.kind)
-        pool_checks.require_known_format(self.options, self.definition.kind)
+        require_format(self.definition.kind, _stated_format(self.options))
         pool_checks.require_unclaimed(self.client, self.name, self.definition.wanted)
         only_defined = self.options["build"] == "never" and not self.to_be_active
         if self.client.local and not only_defined:
@@ -153,10 +164,10 @@ class _PoolPlan:
             return "none"
         if builds == "group" and not self.definition.devices():
             return "none"
-        of_format = self.definition.text(pool_checks.FORMAT)
+        of_format = self.definition.text(pool_meaning.FORMAT)
         if builds == "directory" or kind == "zfs" or of_format in NO_FORMAT:
             return "directory"
-        fresh = bool(self.changes & pool_checks.DEVICE_KEYS)
+        fresh = bool(self.changes & pool_meaning.DEVICE_KEYS)
         return "overwrite" if self.options["build"] == "overwrite" and fresh else "empty"
 
     def _build(self) -> None:
