@@ -38,10 +38,11 @@ def run(*command: str) -> str:
     return subprocess.run([*SUDO, *command], check=True, text=True, capture_output=True).stdout
 
 
-def make(target: str) -> subprocess.CompletedProcess:
-    """`make TARGET` as a user calls it; output without colours, both streams in one."""
+def make(target: str, **variables: str) -> subprocess.CompletedProcess:
+    """`make TARGET NAME=VALUE` as a user calls it; without colours, both streams in one."""
+    settings = [f"{name}={value}" for name, value in {"NO_COLOR": "1", **variables}.items()]
     return subprocess.run(
-        ["make", "--no-print-directory", target, "NO_COLOR=1"],
+        ["make", "--no-print-directory", target, *settings],
         cwd=ROOT,
         text=True,
         stdout=subprocess.PIPE,
