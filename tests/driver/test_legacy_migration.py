@@ -20,7 +20,7 @@ from nova_polyvisor.libvirt.pool import Pool
 from oslo_utils.fixture import uuidsentinel as uuids
 from support import DISKS_POOL
 from test_live_migration import DISKS, GIB, LiveCase
-from test_pool import qemu_info
+from test_pool import MIB, pattern, qemu_info
 
 
 class LegacyCase(LiveCase):
@@ -210,6 +210,24 @@ class WholeCopyTest(LegacyCase):
         self.assertEqual(self.disk_path(self.there, "kernel"), defined.findtext("os/kernel"))
         self.assertEqual(self.disk_path(self.there, "ramdisk"), defined.findtext("os/initrd"))
         self.assertEqual({**DISKS, "disk.config": 0, "kernel": 1, "ramdisk": 1}, self.there.disks())
+
+
+class RawVolumesTest(LegacyCase):
+    """New disks are raw volumes, and the instance has a qcow2 file over the cached image."""
+
+    def test_overlay_becomes_a_whole_raw_volume(self):
+        self.flags(use_cow_images=False)
+        self.migrate()
+        self.assert_migrated({"disk": GIB}, over_image=False)
+        root = self.disk_path(self.there, "disk")
+        self.assertEqual("raw", qemu_info(root)["format"])
+        with open(root, "rb") as file:
+            self.assertEqual(pattern(MIB), file.read(MIB))
+        with self.there as driver:
+            driver.reboot(
+                self.context, self.instance, model.NetworkInfo(), "HARD", self.block_devices()
+            )
+        self.assert_lives_on(self.there, {"disk": GIB})
 
 
 class SharedPoolOwnDirectoriesTest(LegacyCase):

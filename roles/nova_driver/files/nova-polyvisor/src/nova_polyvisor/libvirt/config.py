@@ -64,6 +64,9 @@ def name_disks(
         if target not in disks or source is None:
             continue
         source.clear()
+        driver = element.find("driver")
+        if driver is not None and disks[target].driver_format:
+            driver.set("type", disks[target].driver_format)
         # What the disk lies over libvirt finds out by itself.
         for old in element.findall("backingStore") + element.findall("auth"):
             element.remove(old)

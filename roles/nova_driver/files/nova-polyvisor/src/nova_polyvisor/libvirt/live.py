@@ -162,17 +162,25 @@ def as_volumes(
         if name is not None:
             pool = storage.pool_for(name).name
             place = {"pool": pool, "volume": volume_name(instance.uuid, name)}
-        found.append({**disk, **place, **whole})
+        found.append({**disk, **place, **whole, "type": format_there(disk["type"])})
     return found
+
+
+def format_there(driver_format: str) -> str:
+    """Return the format of the volume that a disk of a format is copied into.
+
+    Where new disks are no qcow2 volumes the pool may be one that has none.
+    """
+    return driver_format if CONF.use_cow_images else "raw"
 
 
 def are_copied_whole(instance: Any, disks: list[LegacyDisk]) -> bool:
     """Tell whether legacy disks are copied with what they lie over.
 
     They are if that is something that the destination cannot get: a file system or swap that this
-    host has made, or the image of an instance that was shelved.
+    host has made, or the image of an instance that was shelved; or if it makes no such disks.
     """
-    own = imagecache.get_cache_fname(instance.image_ref or "")
+    own = imagecache.get_cache_fname(instance.image_ref or "") if CONF.use_cow_images else None
     files = [disk.source for disk in disks if disk.is_file and disk.format == "qcow2"]
     return bool({libvirt_utils.get_disk_backing_file(file) for file in files} - {own, None, ""})
 

@@ -189,7 +189,7 @@ class MigratingDriver(MovingDriver):
     ) -> None:
         """Migrate a guest, having sent what QEMU does not copy."""
         into_pools = self._goes_into_pools(instance)
-        if migrate_data.block_migration:
+        if migrate_data.block_migration and (into_pools or self._storage.pools_of(instance.uuid)):
             with self._pools_at(migrate_data.target_connect_addr or dest) as there:
                 if into_pools:
                     self._send_legacy(instance, guest, there)
@@ -221,6 +221,8 @@ class MigratingDriver(MovingDriver):
             if name not in there(pool.name).names(name):
                 self._transition.send(instance, disk, there(pool.name), name)
         live.become_volumes(guest, moved, lambda pool, name: there(pool).volume_path(name))
+        for volume in guest.new_volumes.values():
+            volume.driver_format = live.format_there(volume.driver_format)
 
     def _link_legacy(self, instance: Any, guest: Any) -> None:
         """Give legacy disks names in pools that the destination shares, if that can be done."""
