@@ -8,7 +8,6 @@ import unittest
 from unittest import mock
 
 import libvirt
-from nova import exception
 from nova_polyvisor.libvirt.pool import Backing, Pool, PoolError, VolumeSpec
 from test_pool import MIB, PoolCase, pattern
 
@@ -73,7 +72,7 @@ class FullPoolTest(PoolCase):
             content = pattern(size)[:size]
             for end in (b"", bytes(size)):
                 self.assertRaises(
-                    exception.StorageError,
+                    PoolError,
                     self.other.upload,
                     "two",
                     self.file("content", content + end),
@@ -81,7 +80,7 @@ class FullPoolTest(PoolCase):
                 self.assertEqual(["filler"], self.other.names())
 
     def test_volume_that_is_sent_is_refused_and_nothing_is_left(self):
-        self.assertRaises(exception.StorageError, self.pool.send, "one", self.other)
+        self.assertRaises(PoolError, self.pool.send, "one", self.other)
         self.assertEqual(["filler"], self.other.names())
 
 

@@ -13,7 +13,7 @@ from lxml import etree
 from nova import exception
 from oslo_log import log as logging
 
-from nova_polyvisor.libvirt.streams import filling, read_into
+from nova_polyvisor.libvirt.streams import LostBytesError, filling, read_into
 from nova_polyvisor.libvirt.waiting import poll
 
 LOG = logging.getLogger(__name__)
@@ -370,7 +370,7 @@ class Pool:
         """Turn libvirt's errors into a PoolError that names what was tried, and on what."""
         try:
             yield
-        except libvirt.libvirtError as error:
+        except (libvirt.libvirtError, LostBytesError) as error:
             raise PoolError(reason=f"Cannot {action} storage pool {self.name}: {error}") from error
 
     @contextlib.contextmanager

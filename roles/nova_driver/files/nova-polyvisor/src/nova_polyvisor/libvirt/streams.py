@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import libvirt
-from nova import exception
-from nova.i18n import _
 
 #: Bytes that are read from a file at once.
 _CHUNK = 1024**2
+
+
+class LostBytesError(Exception):
+    """A volume does not hold what libvirt has taken for it."""
 
 
 class Sink:
@@ -52,14 +54,14 @@ class Sink:
         Libvirt writes in the order in which it gets the bytes, and stops at the first error. One
         that comes after the end of the stream it does not tell: so the last bytes are looked at.
 
-        :raises StorageError: they have not been written
+        :raises LostBytesError: they have not been written
         """
         self._stream.finish()
         offset, data = self._last
         if data and self._read(offset, len(data)) != data:
-            raise exception.StorageError(
-                reason=_("%s does not hold what was written to it; is there no space left?")
-                % self._volume.path()
+            raise LostBytesError(
+                f"{self._volume.path()} does not hold what was written to it: is there no space "
+                "left on device?"
             )
 
     def _read(self, offset: int, length: int) -> bytes:
@@ -80,7 +82,7 @@ class Sink:
 def filling(connection: Any, volume: Any, length: int) -> Iterator[Sink]:
     """Give what takes a volume's bytes for the length of a ``with`` block.
 
-    :raises StorageError: not all has been written
+    :raises LostBytesError: not all has been written
     """
     sink = Sink(connection, volume, length)
     try:
