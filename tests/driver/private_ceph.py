@@ -64,11 +64,13 @@ _USERS = {
 class PrivateCeph:
     """A running cluster, whose users prove who they are with keys (cephx).
 
-    ``directory`` holds its files, ``port`` is the monitor's, on the loopback interface.
+    ``directory`` holds its files, ``configuration`` is the path of its ``ceph.conf``, ``port`` the
+    monitor's, on the loopback interface.
     """
 
     def __init__(self) -> None:
         self.directory = tempfile.mkdtemp(prefix="polyvisor-ceph-", dir="/tmp")
+        self.configuration = self._path("ceph.conf")
         self.port = _free_port()
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -123,7 +125,7 @@ class PrivateCeph:
         for name in ("mon", "mgr", "osd", "no-modules"):
             os.mkdir(os.path.join(self.directory, name))
         fsid = str(uuid.uuid4())
-        with open(self._path("ceph.conf"), "w") as file:
+        with open(self.configuration, "w") as file:
             file.write(
                 _CONFIGURATION.format(
                     fsid=fsid, port=self.port, directory=self.directory, capacity=CAPACITY
@@ -146,7 +148,7 @@ class PrivateCeph:
     def _start(self, *command: str) -> None:
         with open(self._path(f"{command[0]}.log"), "wb") as log:
             process = subprocess.Popen(
-                [*command, "--foreground", "--conf", self._path("ceph.conf")],
+                [*command, "--foreground", "--conf", self.configuration],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -155,7 +157,7 @@ class PrivateCeph:
         self._processes.append(process)
 
     def _run(self, *command: str) -> str:
-        environment = {**os.environ, "CEPH_CONF": self._path("ceph.conf")}
+        environment = {**os.environ, "CEPH_CONF": self.configuration}
         done = subprocess.run(
             command,
             env=environment,

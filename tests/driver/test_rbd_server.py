@@ -9,8 +9,14 @@ import unittest
 from unittest import mock
 from xml.etree import ElementTree
 
+import libvirt
+import test_live_migration
+import test_resize
+from hosts import TwoHostsCase
 from nova.tests import fixtures as nova_fixtures
 from nova_polyvisor.libvirt.pool import Pool
+from nova_polyvisor.libvirt.rbd import RbdPool
+from oslo_utils.fixture import uuidsentinel as uuids
 from private_ceph import CAPACITY, needs_ceph
 from support import DISKS_POOL, RbdFixture
 from test_driver import ServerBase
@@ -134,6 +140,64 @@ class RbdServerTest(ServerBase):
         (provider,) = self._get_all_providers()
         inventory = self._get_provider_inventory(provider["uuid"])
         self.assertEqual(CAPACITY >> 30, inventory["DISK_GB"]["total"])
+
+
+class TwoRbdHosts(TwoHostsCase):
+    """Two hosts with the same pool in Ceph, whose secrets have other UUIDs."""
+
+    pool_class = RbdPool
+    in_ceph = None
+
+    def make_pools(self, hostname, _shared):
+        pools = RbdFixture(hostname, self.in_ceph)
+        self.in_ceph = pools.in_ceph
+        return pools
+
+    def qemu_io(self, host, disk, command):
+        ceph = host.pools.ceph
+        image = f"rbd:{self.in_ceph}/{uuids.instance}_{disk}:id=admin:conf={ceph.configuration}"
+        done = subprocess.run(
+            ["qemu-io", "-f", "raw", "-c", command, image],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        return done.stdout
+
+    def write(self, host, disk="disk"):
+        self.qemu_io(host, disk, "write -P 42 2M 1M")
+
+    def assert_written(self, host, disk="disk"):
+        said = self.qemu_io(host, disk, "read -P 42 2M 1M")
+        self.assertNotIn("Pattern verification failed", said)
+
+    def assert_lives_on(self, host, disks):
+        domain = host.domain()
+        self.assertTrue(domain is not None and domain.isActive())
+        defined = ElementTree.fromstring(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        sources = {source.get("protocol") for source in defined.findall("devices/disk/source")}
+        self.assertEqual({"rbd"}, sources)
+        self.assertEqual({**disks, "disk.config": 0}, host.disks())
+        root = host.pools.content(f"{uuids.instance}_disk")
+        self.assertEqual(pattern(MIB), root[:MIB])
+
+
+@needs_ceph
+class RbdMoveTest(TwoRbdHosts, test_resize.SharedPoolTest):
+    """Cold migration, resize, revert, evacuation and crashes, as with any shared pool."""
+
+
+@needs_ceph
+class RbdLiveMigrationTest(TwoRbdHosts, test_live_migration.SharedPoolTest):
+    """Live migration, as with any shared pool."""
+
+    disk_format = "raw"
+
+    def setUp(self):
+        # Libvirt knows that it is safe here.
+        with mock.patch("libvirt.VIR_MIGRATE_UNSAFE", 0):
+            super().setUp()
 
 
 if __name__ == "__main__":

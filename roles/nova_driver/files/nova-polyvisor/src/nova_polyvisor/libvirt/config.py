@@ -13,15 +13,15 @@ from nova.virt.libvirt import config as vconfig
 class NetworkSource:
     """What QEMU reaches over the network by itself: its name there, and by whom it is served.
 
-    ``hosts`` are names or addresses with their ports, ``secret`` is the UUID of libvirt's secret
-    by which ``username`` proves who it is.
+    ``hosts`` are names or addresses with their ports, ``secret`` names libvirt's secret by which
+    ``username`` proves who it is: ``uuid`` or ``usage``, and its value.
     """
 
     protocol: str
     name: str
     hosts: tuple[tuple[str, str], ...]
     username: str | None = None
-    secret: str | None = None
+    secret: tuple[str, str] | None = None
 
 
 class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
@@ -37,6 +37,7 @@ class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
         self.source_type = "volume"
         self.source_pool = ""
         self.source_volume = ""
+        self.network: NetworkSource | None = None
 
     @classmethod
     def of(
@@ -51,22 +52,24 @@ class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
         new.source_type = "volume"
         new.source_pool = pool
         new.source_volume = volume
+        new.network = network
         if network is not None:
             new.source_type = "network"
             new.source_protocol = network.protocol
             new.source_name = network.name
             new.source_hosts = [host for host, _port in network.hosts]
             new.source_ports = [port for _host, port in network.hosts]
-            if network.secret is not None:
-                new.auth_username = network.username
-                new.auth_secret_type = "ceph"
-                new.auth_secret_uuid = network.secret
         return new
 
     def format_dom(self) -> Any:
         """Return the element."""
         element = super().format_dom()
         if self.source_type == "network":
+            if self.network is not None and self.network.secret is not None:
+                # Nova knows secrets by their UUIDs alone, which hosts need not have in common.
+                auth = etree.SubElement(element, "auth", username=self.network.username)
+                kind, value = self.network.secret
+                etree.SubElement(auth, "secret", {"type": "ceph", kind: value})
             return element
         source = etree.Element("source", pool=self.source_pool, volume=self.source_volume)
         element.insert(element.index(element.find("target")), source)

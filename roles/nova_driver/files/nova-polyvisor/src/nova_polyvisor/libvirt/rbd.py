@@ -50,17 +50,16 @@ class RbdPool(Pool):
         """Return how QEMU reaches a volume."""
         with self._reporting("read"):
             source = etree.fromstring(self._get().XMLDesc(0)).find("source")
-            auth = source.find("auth")
-            return NetworkSource(
-                protocol="rbd",
-                name=f"{source.findtext('name')}/{name}",
-                hosts=tuple(
-                    (host.get("name"), host.get("port", _ANY_PORT))
-                    for host in source.findall("host")
-                ),
-                username=None if auth is None else auth.get("username"),
-                secret=None if auth is None else self._secret(auth.find("secret")).UUIDString(),
-            )
+        auth, secret = source.find("auth"), source.find("auth/secret")
+        return NetworkSource(
+            protocol="rbd",
+            name=f"{source.findtext('name')}/{name}",
+            hosts=tuple(
+                (host.get("name"), host.get("port", _ANY_PORT)) for host in source.findall("host")
+            ),
+            username=None if auth is None else auth.get("username"),
+            secret=None if secret is None else next(iter(secret.items())),
+        )
 
     def volume_path(self, name: str) -> str:
         """Return the name that a volume has in the cluster."""
@@ -251,20 +250,16 @@ class RbdPool(Pool):
 
     def _key(self) -> str | None:
         """Return the key by which the pool's user proves who it is, in base64."""
+        named = self.network("").secret
+        if named is None:
+            return None
         with self._reporting("read the secret of"):
-            secret = etree.fromstring(self._get().XMLDesc(0)).find("source/auth/secret")
-            if secret is None:
-                return None
-            return base64.b64encode(self._secret(secret).value()).decode()
-
-    def _secret(self, named: Any) -> Any:
-        """Return libvirt's secret that a pool names by its UUID or by what it is used for."""
-        connection = self._host.get_connection()
-        if named.get("uuid"):
-            return connection.secretLookupByUUIDString(named.get("uuid"))
-        return connection.secretLookupByUsage(
-            libvirt.VIR_SECRET_USAGE_TYPE_CEPH, named.get("usage")
-        )
+            connection, (kind, value) = self._host.get_connection(), named
+            if kind == "uuid":
+                secret = connection.secretLookupByUUIDString(value)
+            else:
+                secret = connection.secretLookupByUsage(libvirt.VIR_SECRET_USAGE_TYPE_CEPH, value)
+            return base64.b64encode(secret.value()).decode()
 
 
 def _template_name(image: str) -> str:
