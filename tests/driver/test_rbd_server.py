@@ -13,6 +13,7 @@ import libvirt
 import test_live_migration
 import test_resize
 from hosts import TwoHostsCase
+from nova import exception
 from nova.tests import fixtures as nova_fixtures
 from nova_polyvisor.libvirt.pool import Pool
 from nova_polyvisor.libvirt.rbd import RbdPool
@@ -136,6 +137,22 @@ class RbdServerTest(ServerBase):
             self.notifier.reset()
             self.assertEqual([(1024 * MIB, pattern(MIB))], self.snapshot(server))
 
+    def test_legacy_server_moves_into_ceph(self):
+        self.useFixture(nova_fixtures.PrivsepFixture())
+        self.flags(enabled=False, group="libvirt_storage")
+        wanted = {**self._build_server(networks="none"), "config_drive": True}
+        server = self._wait_for_state_change(self.api.post_server({"server": wanted}), "ACTIVE")
+        self.assertEqual({}, self.disks(server))
+        self.flags(enabled=True, group="libvirt_storage")
+        self._reboot_server(server, hard=True)
+        self.assertEqual({"disk", "disk.config"}, set(self.disks(server)))
+        self.assertEqual({("network", "rbd", self.pools.in_ceph)}, self.sources(server))
+        root = self.pools.content(f"{server['id']}_disk")
+        self.assertEqual(pattern(MIB), root[:MIB])
+        self._reboot_server(server, hard=True)
+        self._delete_server(server)
+        self.assertEqual({}, self.disks(server))
+
     def test_disk_space_is_the_clusters(self):
         (provider,) = self._get_all_providers()
         inventory = self._get_provider_inventory(provider["uuid"])
@@ -198,6 +215,53 @@ class RbdLiveMigrationTest(TwoRbdHosts, test_live_migration.SharedPoolTest):
         # Libvirt knows that it is safe here.
         with mock.patch("libvirt.VIR_MIGRATE_UNSAFE", 0):
             super().setUp()
+
+
+class TwoClusters(TwoRbdHosts):
+    """Two hosts whose pools of the same name are different ones in Ceph."""
+
+    def make_pools(self, hostname, _shared):
+        return RbdFixture(hostname)
+
+    def qemu_io(self, host, disk, command):
+        self.in_ceph = host.pools.in_ceph
+        return super().qemu_io(host, disk, command)
+
+
+@needs_ceph
+class OtherClusterMoveTest(TwoClusters, test_resize.MoveCase):
+    def test_cold_migration_and_back_and_for_good(self):
+        self.here.domain().destroy()
+        self.write(self.here)
+        self.leave()
+        self.arrive()
+        self.assert_lives_on(self.there, {"disk": 1024})
+        self.assert_written(self.there)
+        self.revert()
+        self.assert_lives_on(self.here, {"disk": 1024})
+        self.assertEqual({}, self.there.disks())
+        self.leave(root_gb=2)
+        self.arrive()
+        self.confirm()
+        self.assert_lives_on(self.there, {"disk": 2048})
+        self.assert_written(self.there)
+        self.assertEqual({}, self.here.disks())
+
+
+@needs_ceph
+class OtherClusterLiveTest(TwoClusters, test_live_migration.LiveCase):
+    def test_running_guest_stays(self):
+        error = self.assertRaises(
+            exception.MigrationPreCheckError, self.check, self.here, self.there
+        )
+        self.assertIn("migrate it cold", str(error))
+        with self.there:
+            arrivals = self.there.driver._arrivals
+            disk = {"pool": DISKS_POOL, "volume": f"{uuids.instance}_disk"}
+            self.assertRaises(
+                exception.MigrationPreCheckError, arrivals.expect, self.instance, [disk]
+            )
+        self.assert_lives_on(self.here, {"disk": 1024})
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def name_disks(xml: str, disks: dict[str, VolumeDisk], paths: dict[str, str]) ->
     for element in domain.findall("devices/disk"):
         target = disk_target(element)
         source = element.find("source")
-        if target not in disks or source is None or element.get("type") == "network":
+        if target not in disks or source is None or disks[target].source_type == "network":
             continue
         source.attrib.clear()
         if target in paths:

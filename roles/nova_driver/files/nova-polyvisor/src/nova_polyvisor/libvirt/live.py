@@ -53,6 +53,7 @@ class Arrivals:
         self._storage.refresh()
         pools = {disk["volume"]: self._pool(disk["pool"]) for disk in disks}
         for pool in set(pools.values()):
+            refuse_to_copy(pool)
             left = pool.names(volume_name(instance.uuid, ""))
             if left:
                 raise exception.DestinationDiskExists(path=pool.volume_path(left[0]))
@@ -109,6 +110,22 @@ class Arrivals:
             del self._storage.coming[name]
         if os.path.exists(_expected(instance)):
             os.unlink(_expected(instance))
+
+
+def refuse_to_copy(pool: Pool) -> None:
+    """Refuse to copy the disks of a running guest into or out of a pool.
+
+    :raises MigrationPreCheckError: QEMU reaches the pool's volumes by itself, and libvirt copies no
+        disk between two clusters
+    """
+    if pool.network("") is not None:
+        raise exception.MigrationPreCheckError(
+            reason=_(
+                "the hosts do not share storage pool %s, and disks in Ceph are not copied while "
+                "their guest runs: migrate it cold"
+            )
+            % pool.name
+        )
 
 
 def filled_by_qemu(disks: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -216,6 +216,9 @@ class MovingDriver(libvirt_driver.LibvirtDriver):
         """Tell whether the other host of a live migration shares the pools, or needs none."""
         pools = self._storage.pools_of(instance.uuid)
         shared = self._sharing.look(instance, dest_check_data.filename, pools)
+        for pool in pools:
+            if pool.name not in self._sharing.shared(instance):
+                live.refuse_to_copy(pool)
         return (bool(pools) and shared) or super()._is_shared_block_storage(
             instance, dest_check_data, block_device_info
         )
