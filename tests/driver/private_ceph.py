@@ -49,7 +49,8 @@ osd pool default size = 1
 osd pool default min size = 1
 osd crush chooseleaf type = 0
 mon allow pool size one = true
-mon allow pool delete = true
+paxos propose interval = 0.01
+paxos min wait = 0.01
 """
 
 #: The cluster's own users, and what they may do.
@@ -104,18 +105,13 @@ class PrivateCeph:
 
     def make_pool(self, name: str) -> None:
         """Make a pool, and a user ``client.<name>`` who may use nothing else."""
-        self._run("ceph", "osd", "pool", "create", name, "8")
+        self._run("ceph", "osd", "pool", "create", name, "1")
         rights = ["mon", "profile rbd", "osd", f"profile rbd pool={name}"]
         self._run("ceph", "auth", "get-or-create", f"client.{name}", *rights)
 
     def key(self, user: str) -> str:
         """Return the key of ``client.<user>``, in base64."""
         return self._run("ceph", "auth", "print-key", f"client.{user}")
-
-    def remove_pool(self, name: str) -> None:
-        """Remove a pool with all that it holds, and its user."""
-        self._run("ceph", "auth", "rm", f"client.{name}")
-        self._run("ceph", "osd", "pool", "rm", name, name, "--yes-i-really-really-mean-it")
 
     def rbd(self, *arguments: str) -> str:
         """Run Ceph's own tool for images as the administrator and return what it prints."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import unittest
 from typing import Any
 
 import fixtures
@@ -16,6 +17,9 @@ from nova_polyvisor.libvirt.storage import Storage
 from oslo_utils import uuidutils
 from private_ceph import shared_ceph
 from private_libvirtd import PrivateLibvirtd
+
+#: Marks tests that take long, or prove little more than others.
+slow = unittest.skipUnless("POLYVISOR_TEST_FULL" in os.environ, "of the slow tier")
 
 DISKS_POOL = "nova-disks-pool"
 BASE_IMAGES_POOL = "nova-base-images-pool"
@@ -113,7 +117,6 @@ class RbdFixture(StorageFixture):
         super().setUp()
         if self._shared_pool is None:
             self.ceph.make_pool(self.in_ceph)
-            self.addCleanup(self.ceph.remove_pool, self.in_ceph)
         self.secret = self.define_secret()
 
     def define_secret(self, private: bool = False) -> Any:

@@ -14,12 +14,13 @@ from nova_polyvisor.libvirt import snapshot
 from nova_polyvisor.libvirt.cache import StorageCacheManager
 from nova_polyvisor.libvirt.guest import VolumeGuest
 from nova_polyvisor.libvirt.image import RbdStorage, StorageBackend
+from nova_polyvisor.libvirt.legacy import Home, LegacyInstances
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
 from nova_polyvisor.libvirt.rbd import RbdPool
 from nova_polyvisor.libvirt.storage import Storage, cache_directory, open_pool
 from oslo_utils.fixture import uuidsentinel as uuids
 from private_ceph import CAPACITY, needs_ceph
-from support import DISKS_POOL, RbdFixture
+from support import DISKS_POOL, RbdFixture, slow
 from test_guest import DOMAIN
 from test_image import MAPPING
 from test_pool import MIB, pattern, qemu_info
@@ -308,6 +309,12 @@ class GuestTest(DiskCase):
         for name in (f"{self.pools.in_ceph}/volume-{uuids.volume}", f"other/{DISK}"):
             self.assertIsNone(self.storage.find_volume(name))
 
+    def test_disk_of_novas_own_backend_is_a_volume_where_the_pool_is_the_same(self):
+        legacy = LegacyInstances(self.pools.host, self.storage)
+        self.assertIs(Home.POOL, legacy.home(self.instance))
+        with mock.patch.object(self.pool, "volume_path", lambda name: f"other/{name}"):
+            self.assertIs(Home.NOVA, legacy.home(self.instance))
+
     def test_copy_of_a_running_guests_disk(self):
         target = os.path.join(self.scratch, "copy")
         # QEMU writes there as itself.
@@ -316,6 +323,7 @@ class GuestTest(DiskCase):
             self.assertEqual(pattern(MIB) + bytes(7 * MIB), file.read())
         self.assertEqual({}, self.domain.blockJobInfo("vda"))
 
+    @slow
     def test_disk_of_a_killed_guest_is_deleted(self):
         with open(os.path.join(self.pools.daemon.directory, "run-libvirt/qemu/one.pid")) as file:
             os.kill(int(file.read()), 9)

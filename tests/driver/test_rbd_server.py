@@ -19,7 +19,7 @@ from nova_polyvisor.libvirt.pool import Pool
 from nova_polyvisor.libvirt.rbd import RbdPool
 from oslo_utils.fixture import uuidsentinel as uuids
 from private_ceph import CAPACITY, needs_ceph
-from support import DISKS_POOL, RbdFixture
+from support import DISKS_POOL, RbdFixture, slow
 from test_driver import ServerBase
 from test_pool import MIB, pattern
 
@@ -228,6 +228,7 @@ class TwoClusters(TwoRbdHosts):
         return super().qemu_io(host, disk, command)
 
 
+@slow
 @needs_ceph
 class OtherClusterMoveTest(TwoClusters, test_resize.MoveCase):
     def test_cold_migration_and_back_and_for_good(self):
@@ -248,6 +249,7 @@ class OtherClusterMoveTest(TwoClusters, test_resize.MoveCase):
         self.assertEqual({}, self.here.disks())
 
 
+@slow
 @needs_ceph
 class OtherClusterLiveTest(TwoClusters, test_live_migration.LiveCase):
     def test_running_guest_stays(self):
