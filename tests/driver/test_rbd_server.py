@@ -125,7 +125,7 @@ class RbdServerTest(ServerBase):
 
         with mock.patch("nova.image.glance.API.update", take):
             self.api.post_server_action(server["id"], {"createImage": {"name": "one"}})
-            self.notifier.wait_for_versioned_notifications("instance.snapshot.end")
+            self.notifier.wait_for_versioned_notifications("instance.snapshot.end", timeout=120)
         return taken
 
     def test_snapshots(self):
