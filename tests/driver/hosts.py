@@ -69,7 +69,7 @@ class ComputeHost:
     def __init__(self, case: TwoHostsCase, number: int, shared: str | None) -> None:
         self._case = case
         self.name = HOSTNAMES[number]
-        self.pools = case.useFixture(StorageFixture(self.name, shared))
+        self.pools = case.useFixture(case.make_pools(self.name, shared))
         self.pools.pool.create(0)
         #: Directories of the further pools, by name.
         self.others = {
@@ -124,6 +124,7 @@ class ComputeHost:
         return [
             (volume.name.removeprefix(f"{uuids.instance}_"), volume.capacity // MIB)
             for volume in self.pool(name).volumes()
+            if volume.name.startswith(uuids.instance)
         ]
 
     def stop_domains(self) -> None:
@@ -140,6 +141,8 @@ class TwoHostsCase(test.NoDBTestCase):
 
     REQUIRES_LOCKING = True
     shared_pool = False
+    #: What the driver takes the disks pool for.
+    pool_class: type[Pool] = Pool
     #: Kinds of disks that have a pool of their own, and whether both hosts have the same one.
     pools: ClassVar[dict[str, str]] = {}
     shared_pools: frozenset[str] = frozenset()
@@ -191,6 +194,13 @@ class TwoHostsCase(test.NoDBTestCase):
         self.instance = self.new_instance()
         self.use_flavor(self.instance.flavor)
         self.boot()
+
+    def make_pools(self, hostname: str, shared: str | None) -> StorageFixture:
+        """Return the pools of a host.
+
+        :param shared: the directory of the disks pool, if it is another host's too
+        """
+        return StorageFixture(hostname, shared)
 
     def new_instance(self) -> Any:
         """Return an instance that is to be started on the first host."""

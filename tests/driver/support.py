@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+import unittest
 from typing import Any
 
 import fixtures
 import libvirt
 from nova import exception
 from nova_polyvisor.libvirt.storage import Storage
+from oslo_utils import uuidutils
+from private_ceph import shared_ceph
 from private_libvirtd import PrivateLibvirtd
+
+#: Marks tests that take long, or prove little more than others.
+slow = unittest.skipUnless("POLYVISOR_TEST_FULL" in os.environ, "of the slow tier")
 
 DISKS_POOL = "nova-disks-pool"
 BASE_IMAGES_POOL = "nova-base-images-pool"
@@ -64,10 +72,13 @@ class StorageFixture(fixtures.Fixture):
         self.addCleanup(self.host.close)
         self.directory = self._shared or os.path.join(self.daemon.directory, "disks")
         os.makedirs(self.directory, exist_ok=True)
-        self.pool = self.host.get_connection().storagePoolDefineXML(
-            f"<pool type='dir'><name>{DISKS_POOL}</name>"
-            f"<target><path>{self.directory}</path></target></pool>",
-            0,
+        self.pool = self.host.get_connection().storagePoolDefineXML(self.pool_xml(DISKS_POOL), 0)
+
+    def pool_xml(self, name: str) -> str:
+        """Return the definition of the disks pool."""
+        return (
+            f"<pool type='dir'><name>{name}</name>"
+            f"<target><path>{self.directory}</path></target></pool>"
         )
 
     def another_pool(self, name: str, directory: str | None = None) -> str:
@@ -85,3 +96,58 @@ class StorageFixture(fixtures.Fixture):
     def storage(self, _host: Any = None) -> Storage:
         """Return the driver's storage on this libvirtd."""
         return Storage(self.host)
+
+
+class RbdFixture(StorageFixture):
+    """The same with a disks pool of type rbd, over a pool of its own in a Ceph cluster.
+
+    ``in_ceph`` is that pool's name there, and its user's.
+
+    :param hostname: what the daemon takes its host's name to be, the machine's by default
+    :param in_ceph: that pool, if it is another's too
+    """
+
+    def __init__(self, hostname: str | None = None, in_ceph: str | None = None) -> None:
+        super().__init__(hostname)
+        self.ceph = shared_ceph()
+        self._shared_pool = in_ceph
+        self.in_ceph = in_ceph or f"disks-{uuidutils.generate_uuid()}"
+
+    def setUp(self) -> None:
+        super().setUp()
+        if self._shared_pool is None:
+            self.ceph.make_pool(self.in_ceph)
+        self.secret = self.define_secret()
+
+    def define_secret(self, private: bool = False) -> Any:
+        """Let libvirt keep the key of the pool's user."""
+        secret = self.host.get_connection().secretDefineXML(
+            f"<secret ephemeral='no' private='{'yes' if private else 'no'}'>"
+            f"<usage type='ceph'><name>{self.in_ceph}</name></usage></secret>"
+        )
+        secret.setValue(base64.b64decode(self.ceph.key(self.in_ceph)))
+        return secret
+
+    def pool_xml(self, name: str) -> str:
+        """Return the definition of the disks pool."""
+        return (
+            f"<pool type='rbd'><name>{name}</name><source>"
+            f"<host name='127.0.0.1' port='{self.ceph.port}'/><name>{self.in_ceph}</name>"
+            f"<auth type='ceph' username='{self.in_ceph}'><secret usage='{self.in_ceph}'/></auth>"
+            "</source></pool>"
+        )
+
+    def content(self, volume: str) -> bytes:
+        """Return what a volume holds, as Ceph's own tool reads it."""
+        path = os.path.join(self.daemon.directory, "exported")
+        self.ceph.rbd("export", "--no-progress", f"{self.in_ceph}/{volume}", path)
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        finally:
+            os.unlink(path)
+
+    def parent(self, volume: str) -> str | None:
+        """Return the volume that one is a clone of, None if it is none."""
+        info = json.loads(self.ceph.rbd("info", "--format=json", f"{self.in_ceph}/{volume}"))
+        return info["parent"]["image"] if "parent" in info else None

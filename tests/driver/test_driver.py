@@ -29,14 +29,19 @@ def fetch(target, **_options):
         file.write(pattern(MIB))
 
 
-class ServerTest(integrated_helpers._IntegratedTestBase):
+class ServerBase(integrated_helpers._IntegratedTestBase):
+    """Servers on a host whose disks pool is what ``make_pools`` makes."""
+
     ADMIN_API = True
     REQUIRES_LOCKING = True
     CAST_AS_CALL = False
     microversion = "latest"
 
+    def make_pools(self):
+        return StorageFixture()
+
     def _setup_services(self):
-        self.pools = self.useFixture(StorageFixture())
+        self.pools = self.useFixture(self.make_pools())
         self.pools.pool.create(0)
         self.flags(api_paste_config=f"{sys.prefix}/etc/nova/api-paste.ini", group="wsgi")
         self.flags(
@@ -77,6 +82,12 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
     def volumes(self):
         return sorted(self.pools.pool.listVolumes())
 
+    def boot(self, **flavor):
+        small = self._create_flavor(memory_mb=64, vcpu=1, **flavor)
+        return self._create_server(flavor_id=small, networks="none")
+
+
+class ServerTest(ServerBase):
     def test_life_of_a_server(self):
         self.assertIsInstance(self.compute.driver, StoragePoolDriver)
         wanted = {**self._build_server(networks="none"), "config_drive": True}
@@ -114,10 +125,6 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
                 self.assertNotIn("backing-filename", info)
             sizes[disk] = info["virtual-size"] / 1024**3
         return sizes
-
-    def boot(self, **flavor):
-        small = self._create_flavor(memory_mb=64, vcpu=1, **flavor)
-        return self._create_server(flavor_id=small, networks="none")
 
     def test_resize_on_the_same_host(self):
         self.flags(allow_resize_to_same_host=True)

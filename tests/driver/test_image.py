@@ -14,6 +14,7 @@ from nova.compute import vm_states
 from nova.virt.libvirt import config as vconfig
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.image import LibvirtStorage, StorageBackend
+from nova_polyvisor.libvirt.pool import Pool
 from nova_polyvisor.libvirt.storage import cache_directory
 from oslo_utils.fixture import uuidsentinel as uuids
 from support import DISKS_POOL, StorageFixture
@@ -79,6 +80,14 @@ class CreateTest(ImageTestBase):
         self.disk("disk.local").cache(self.fetch, "template", size=4 * MIB)
         self.assertEqual([self.base], self.fetched)
         self.assertTrue(os.path.exists(self.volume_path("disk.local")))
+
+    def test_disk_is_a_full_raw_copy_where_libvirt_makes_no_qcow2_volumes(self):
+        with mock.patch.object(Pool, "holds", return_value=False):
+            self.disk().cache(self.fetch_qcow2, "template", size=4 * MIB)
+        info = qemu_info(self.volume_path())
+        self.assertEqual(("raw", 4 * MIB), (info["format"], info["virtual-size"]))
+        self.assertEqual(pattern(MIB), self.content(self.volume_path())[:MIB])
+        self.assertEqual("raw", self.disk().driver_format)
 
     def test_cache_leaves_a_disk_that_exists_as_it_is(self):
         self.disk().cache(self.fetch, "template", size=4 * MIB)

@@ -250,6 +250,7 @@ class SharedPoolTest(LiveCase):
     """Both hosts have the same pool."""
 
     shared_pool = True
+    disk_format = "qcow2"
 
     def setUp(self):
         super().setUp()
@@ -258,7 +259,7 @@ class SharedPoolTest(LiveCase):
             host.driver._live_migration_flags |= libvirt.VIR_MIGRATE_UNSAFE
 
     def test_there_and_back_copies_nothing(self):
-        with mock.patch.object(Pool, "send", side_effect=AssertionError):
+        with mock.patch.object(self.pool_class, "send", side_effect=AssertionError):
             data = self.migrate()
             self.assertFalse(data.block_migration)
             self.assertIsNone(self.here.domain())
@@ -277,8 +278,8 @@ class SharedPoolTest(LiveCase):
         record = os.path.join(self.there.directory, uuids.instance, "disk.info")
         with open(record) as file:
             formats = json.load(file)
-        path = os.path.join(self.there.pools.directory, f"{uuids.instance}_disk")
-        self.assertEqual("qcow2", formats[path])
+        path = self.there.pool().volume(f"{uuids.instance}_disk").path
+        self.assertEqual(self.disk_format, formats[path])
 
 
 class TwoPoolsTest(LiveCase):

@@ -12,7 +12,7 @@ from hosts import TwoHostsCase
 from nova import exception, objects
 from nova.compute import task_states
 from nova.network import model
-from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
+from nova_polyvisor.libvirt.pool import PoolError, VolumeSpec
 from nova_polyvisor.libvirt.resize import Departures
 from oslo_utils.fixture import uuidsentinel as uuids
 from support import DISKS_POOL
@@ -96,7 +96,7 @@ class MoveCase(TwoHostsCase):
 
     def fail_at_volume(self, disk, error=PoolError):
         """Let the sending or copying of a volume fail once it has begun."""
-        send = Pool.send
+        send = self.pool_class.send
 
         def fail(pool, name, target, new_name=None):
             if name == f"{uuids.instance}_{disk}":
@@ -104,7 +104,7 @@ class MoveCase(TwoHostsCase):
                 raise error(reason="out of space")
             send(pool, name, target, new_name)
 
-        patch = mock.patch.object(Pool, "send", fail)
+        patch = mock.patch.object(self.pool_class, "send", fail)
         patch.start()
         self.addCleanup(mock.patch.stopall)
         return patch
@@ -239,7 +239,7 @@ class SharedPoolTest(MoveCase):
     shared_pool = True
 
     def test_migration_sends_nothing_and_comes_back(self):
-        with mock.patch.object(Pool, "send", side_effect=AssertionError):
+        with mock.patch.object(self.pool_class, "send", side_effect=AssertionError):
             self.leave()
             self.arrive()
             self.assert_lives_on(self.there, {"disk": GIB})

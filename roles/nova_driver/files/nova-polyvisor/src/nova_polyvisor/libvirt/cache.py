@@ -10,6 +10,7 @@ from nova.virt.libvirt import imagecache
 from oslo_log import log as logging
 
 from nova_polyvisor.libvirt.pool import PoolError
+from nova_polyvisor.libvirt.rbd import RbdPool
 from nova_polyvisor.libvirt.storage import Storage
 
 CONF = nova.conf.CONF
@@ -38,6 +39,9 @@ class StorageCacheManager(imagecache.ImageCacheManager):
                 return
             super().update(context, all_instances)
             self._storage.base_images.refresh(wait=False)
+            for pool in self._storage.pools:
+                if isinstance(pool, RbdPool):
+                    pool.remove_templates(self.cache_dir)
         except PoolError as error:
             LOG.warning("The image cache is left as it is: %s", error)
 

@@ -48,7 +48,8 @@ size is what Placement is told as DISK_GB, together with that of the other ``poo
 
 Whether a disk is a copy-on-write qcow2 volume over the cached image or a full copy of it is
 decided by nova's own ``[DEFAULT] use_cow_images``; a full copy is raw, or qcow2 where the image is
-qcow2 and ``[DEFAULT] force_raw_images`` is off.
+qcow2 and ``[DEFAULT] force_raw_images`` is off. In a pool of type rbd a copy-on-write disk is a clone
+of a template there; in others in which libvirt makes no qcow2 volumes it is a full raw copy.
 """,
     ),
     cfg.DictOpt(

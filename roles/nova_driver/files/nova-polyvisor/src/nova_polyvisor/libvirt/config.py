@@ -2,16 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ``<disk type='volume'>`` element of a domain, which nova's own configuration lacks."""
 
+import dataclasses
 from typing import Any
 
 from lxml import etree
 from nova.virt.libvirt import config as vconfig
 
 
+@dataclasses.dataclass(frozen=True)
+class NetworkSource:
+    """What QEMU reaches over the network by itself: its name there, and by whom it is served.
+
+    ``hosts`` are names or addresses with their ports, ``secret`` names libvirt's secret by which
+    ``username`` proves who it is: ``uuid`` or ``usage``, and its value.
+    """
+
+    protocol: str
+    name: str
+    hosts: tuple[tuple[str, str], ...]
+    username: str | None = None
+    secret: tuple[str, str] | None = None
+
+
 class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
     """A disk of a guest that is named by pool and volume.
 
-    ``source_path`` is where the volume lies on this host; it is no part of the element.
+    ``source_path`` is where the volume lies on this host; it is no part of the element. Where
+    libvirt takes no disk by the names of its pool and volume, the element names what is reached over
+    the network.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -19,20 +37,40 @@ class VolumeDisk(vconfig.LibvirtConfigGuestDisk):
         self.source_type = "volume"
         self.source_pool = ""
         self.source_volume = ""
+        self.network: NetworkSource | None = None
 
     @classmethod
-    def of(cls, disk: Any, pool: str, volume: str) -> "VolumeDisk":
-        """Return a disk of nova's as one that is named by pool and volume."""
+    def of(
+        cls, disk: Any, pool: str, volume: str, network: NetworkSource | None = None
+    ) -> "VolumeDisk":
+        """Return a disk of nova's as one that is named by pool and volume.
+
+        :param network: how the volume is reached, if libvirt does not take it by these names
+        """
         new = cls()
         new.__dict__.update(vars(disk))
         new.source_type = "volume"
         new.source_pool = pool
         new.source_volume = volume
+        new.network = network
+        if network is not None:
+            new.source_type = "network"
+            new.source_protocol = network.protocol
+            new.source_name = network.name
+            new.source_hosts = [host for host, _port in network.hosts]
+            new.source_ports = [port for _host, port in network.hosts]
         return new
 
     def format_dom(self) -> Any:
         """Return the element."""
         element = super().format_dom()
+        if self.source_type == "network":
+            if self.network is not None and self.network.secret is not None:
+                # Nova knows secrets by their UUIDs alone, which hosts need not have in common.
+                auth = etree.SubElement(element, "auth", username=self.network.username)
+                kind, value = self.network.secret
+                etree.SubElement(auth, "secret", {"type": "ceph", kind: value})
+            return element
         source = etree.Element("source", pool=self.source_pool, volume=self.source_volume)
         element.insert(element.index(element.find("target")), source)
         return element
@@ -61,7 +99,7 @@ def name_disks(
     for element in domain.findall("devices/disk"):
         target = disk_target(element)
         source = element.find("source")
-        if target not in disks or source is None:
+        if target not in disks or source is None or disks[target].source_type == "network":
             continue
         source.clear()
         driver = element.find("driver")

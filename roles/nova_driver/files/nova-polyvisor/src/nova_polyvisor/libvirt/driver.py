@@ -55,6 +55,7 @@ class StoragePoolDriver(MigratingDriver):
         self.vif_driver = libvirt_vif.LibvirtGenericVIFDriver(self._host)
         self._storage = Storage(self._host)
         self._host.find_path = self._storage.find_path
+        self._host.find_volume = self._storage.find_volume
         self._legacy = LegacyInstances(self._host, self._storage)
         self._transition = Transition(self._host, self._storage, self._legacy)
         self.image_backend = StorageBackend(self._storage, self._legacy)
@@ -122,9 +123,7 @@ class StoragePoolDriver(MigratingDriver):
     ) -> list[dict[str, Any]]:
         """Return nova's description of a guest's disks; sizes are in bytes."""
         devices = guest_config.devices
-        guest_config.devices = [
-            device for device in devices if getattr(device, "source_type", None) != "volume"
-        ]
+        guest_config.devices = [device for device in devices if not isinstance(device, VolumeDisk)]
         try:
             info = super()._get_instance_disk_info_from_config(guest_config, block_device_info)
         finally:

@@ -15,6 +15,9 @@ from nova_polyvisor.libvirt.config import VolumeDisk, disk_target, name_disks
 #: Finds the path of a volume by the names of its pool and of itself.
 FindPath = Callable[[str, str], str | None]
 
+#: Finds the names of pool and volume by what a volume is called on the network.
+FindVolume = Callable[[str], tuple[str, str] | None]
+
 
 class VolumeGuest(libvirt_guest.Guest):
     """A guest that tells the paths of its volumes.
@@ -22,9 +25,12 @@ class VolumeGuest(libvirt_guest.Guest):
     Nova finds disks by path in snapshots and while it watches a block job.
     """
 
-    def __init__(self, domain: Any, find_path: FindPath) -> None:
+    def __init__(
+        self, domain: Any, find_path: FindPath, find_volume: FindVolume = lambda _name: None
+    ) -> None:
         super().__init__(domain)
         self._find_path = find_path
+        self._find_volume = find_volume
         #: Paths at the destination of a live migration, by disk: of the volumes that are copied.
         self.paths_at_destination: dict[str, str] = {}
         #: Volumes that disks of nova's own image backends become at the destination, by disk.
@@ -94,6 +100,14 @@ class VolumeGuest(libvirt_guest.Guest):
             if disk.source_pool and disk.source_volume:
                 disk.source_path = self._find_path(disk.source_pool, disk.source_volume)
                 disks[disk.target_dev] = disk
+        for element in domain.findall("devices/disk[@type='network']"):
+            disk = VolumeDisk()
+            disk.parse_dom(element)
+            found = self._find_volume(disk.source_name or "")
+            if found is not None:
+                disk.source_pool, disk.source_volume = found
+                disk.source_path = disk.source_name
+                disks[disk.target_dev] = disk
         return disks
 
 
@@ -121,23 +135,27 @@ class _MigratingDomain:
 class VolumeHost(libvirt_host.Host):
     """Nova's connection to libvirt, giving guests that tell the paths of their volumes.
 
-    ``find_path`` is set before a guest is asked for.
+    ``find_path`` and ``find_volume`` are set before a guest is asked for.
     """
 
     find_path: FindPath
+    find_volume: FindVolume
 
     def get_guest(self, instance: Any) -> VolumeGuest:
         """Return an instance's guest.
 
         :raises InstanceNotFound: libvirt has no such domain
         """
-        return VolumeGuest(self._get_domain(instance), self.find_path)
+        return self._guest(self._get_domain(instance))
 
     def list_guests(self, only_running: bool = True) -> list[VolumeGuest]:
         """Return the guests of this host."""
         domains = self.list_instance_domains(only_running=only_running)
-        return [VolumeGuest(domain, self.find_path) for domain in domains]
+        return [self._guest(domain) for domain in domains]
 
     def write_instance_config(self, xml: str) -> VolumeGuest:
         """Define a domain without starting it."""
-        return VolumeGuest(self.get_connection().defineXML(xml), self.find_path)
+        return self._guest(self.get_connection().defineXML(xml))
+
+    def _guest(self, domain: Any) -> VolumeGuest:
+        return VolumeGuest(domain, self.find_path, self.find_volume)

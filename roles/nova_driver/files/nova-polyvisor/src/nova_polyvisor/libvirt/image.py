@@ -20,6 +20,7 @@ from nova_polyvisor.libvirt import snapshot, template
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.formats import FormatRecord
 from nova_polyvisor.libvirt.pool import Backing, VolumeSpec, as_qemu_knows
+from nova_polyvisor.libvirt.rbd import RbdPool
 from nova_polyvisor.libvirt.storage import Storage, volume_name
 
 CONF = nova.conf.CONF
@@ -49,6 +50,9 @@ class LibvirtStorage(imagebackend.Image):
     :param kind: how the volume is made of its template
     """
 
+    #: Whether all of a disk's space is reserved where nova is told so.
+    _reserves = True
+
     def __init__(
         self,
         storage: Storage,
@@ -73,7 +77,7 @@ class LibvirtStorage(imagebackend.Image):
             "qcow2" if kind is Kind.COPY_ON_WRITE else "raw",
             disk_info_mapping=disk_info_mapping,
         )
-        self.preallocate = strutils.to_slug(CONF.preallocate_images) == "space"
+        self.preallocate = self._reserves and strutils.to_slug(CONF.preallocate_images) == "space"
         if self.preallocate:
             self.driver_io = "native"
         self._instance = instance
@@ -90,7 +94,8 @@ class LibvirtStorage(imagebackend.Image):
     def libvirt_info(self, *args: Any, **kwargs: Any) -> VolumeDisk:
         """Return the disk's element for the domain."""
         disk = super().libvirt_info(*args, **kwargs)
-        return VolumeDisk.of(disk, self._pool.name, self.volume_name)
+        network = self._pool.network(self.volume_name)
+        return VolumeDisk.of(disk, self._pool.name, self.volume_name, network)
 
     def cache(
         self,
@@ -150,7 +155,7 @@ class LibvirtStorage(imagebackend.Image):
         """
         base_images = self._storage.base_images
         cow = self._kind is Kind.COPY_ON_WRITE
-        if cow and lasts:
+        if cow and lasts and self._pool.holds("qcow2"):
             base_images.refresh(wait=False)
             spec = VolumeSpec(
                 name=self.volume_name,
@@ -165,12 +170,16 @@ class LibvirtStorage(imagebackend.Image):
                 base_images.refresh()
             spec = VolumeSpec(
                 name=self.volume_name,
-                format="qcow2" if cow or found.format == "qcow2" else "raw",
+                format="qcow2" if self._is_qcow2(cow, found) else "raw",
                 capacity=capacity,
                 preallocate=self.preallocate,
             )
             self._pool.clone(spec, base_images, found.name, found.format)
         self._record(spec.format)
+
+    def _is_qcow2(self, cow: bool, found: template.Template) -> bool:
+        """Tell whether a full copy is to be qcow2: libvirt makes no such volumes in some pools."""
+        return (cow or found.format == "qcow2") and self._pool.holds("qcow2")
 
     def _record(self, driver_format: str) -> None:
         """Keep where a new volume lies and which format it has."""
@@ -208,6 +217,35 @@ class LibvirtStorage(imagebackend.Image):
     def get_model(self, _connection: Any) -> Any:
         """Return what nova's tools need to know to open the disk."""
         return imgmodel.LocalFileImage(self.path, self.driver_format)
+
+
+class RbdStorage(LibvirtStorage):
+    """Disks in a pool of type rbd: a copy-on-write disk is a clone of a template in the pool.
+
+    Libvirt clones within such a pool only, so that the template is uploaded there first.
+    """
+
+    _pool: RbdPool
+    # Ceph reserves no space, and QEMU has no way to it but its own.
+    _reserves = False
+
+    def _create(self, found: template.Template, capacity: int, lasts: bool) -> None:
+        if self._kind is not Kind.COPY_ON_WRITE or not lasts:
+            super()._create(found, capacity, lasts)
+            return
+        uploaded = self._pool.template(found.name) or self._pool.make_template(
+            found.name, found.path, found.format, found.capacity
+        )
+        spec = VolumeSpec(self.volume_name, "raw", capacity)
+        self._pool.clone(spec, self._pool, uploaded, "raw")
+        self._record("raw")
+
+    def get_model(self, _connection: Any) -> Any:
+        """Refuse what nova's tools do on the host with a disk, such as putting files into it.
+
+        :raises UnsupportedImageModel: always
+        """
+        raise exception.UnsupportedImageModel(image=f"{self._pool.name}/{self.volume_name}")
 
 
 def _is_unshelved(instance: Any) -> bool:
@@ -262,7 +300,7 @@ class StorageBackend(imagebackend.Backend):
             kind = Kind.BYTES
         else:
             kind = Kind.COPY_ON_WRITE if CONF.use_cow_images else Kind.COPY
-        return LibvirtStorage(
+        return self._class_for(volume_name(instance.uuid, disk_name))(
             self._storage,
             instance,
             disk_name=disk_name,
@@ -270,10 +308,14 @@ class StorageBackend(imagebackend.Backend):
             kind=kind,
         )
 
+    def _class_for(self, volume: str) -> type[LibvirtStorage]:
+        in_ceph = isinstance(self._storage.pool_of(volume), RbdPool)
+        return RbdStorage if in_ceph else LibvirtStorage
+
     def by_libvirt_path(
         self, instance: Any, path: str, image_type: str | None = None
     ) -> imagebackend.Image:
         """Return the disk that lies at a path."""
         if instance in self._legacy:
             return self._novas.by_libvirt_path(instance, path, image_type)
-        return LibvirtStorage(self._storage, instance, path=path)
+        return self._class_for(os.path.basename(path))(self._storage, instance, path=path)

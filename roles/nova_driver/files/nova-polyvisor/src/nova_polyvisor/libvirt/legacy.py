@@ -164,12 +164,14 @@ class LegacyInstances:
 
     def _home_of(self, xml: str, instance: Any) -> Home | None:
         """Return where a domain's disks are; attached Cinder volumes count for neither."""
-        if disks_of_domain(xml, instance):
+        find_volume = self._storage.find_volume
+        if any(find_volume(disk.source) is None for disk in disks_of_domain(xml, instance)):
             return Home.NOVA
         own = volume_name(instance.uuid, "")
         for source in etree.fromstring(xml).findall("devices/disk/source"):
             # A guest that has come by live migration names a volume by its path.
-            name = source.get("volume") or os.path.basename(source.get("file", ""))
+            path = source.get("file") or source.get("name") or ""
+            name = source.get("volume") or os.path.basename(path)
             if name.startswith(own):
                 return Home.POOL
         return None

@@ -64,6 +64,7 @@ class Arrivals:
         self._storage.refresh()
         pools = {disk["volume"]: self._pool(disk["pool"]) for disk in disks}
         for pool in set(pools.values()):
+            refuse_to_copy(pool)
             left = pool.names(volume_name(instance.uuid, ""))
             if left:
                 raise exception.DestinationDiskExists(path=pool.volume_path(left[0]))
@@ -120,6 +121,22 @@ class Arrivals:
             del self._storage.coming[name]
         if os.path.exists(_expected(instance)):
             os.unlink(_expected(instance))
+
+
+def refuse_to_copy(pool: Pool) -> None:
+    """Refuse to copy the disks of a running guest into or out of a pool.
+
+    :raises MigrationPreCheckError: QEMU reaches the pool's volumes by itself, and libvirt copies no
+        disk between two clusters
+    """
+    if pool.network("") is not None:
+        raise exception.MigrationPreCheckError(
+            reason=_(
+                "the hosts do not share storage pool %s, and disks in Ceph are not copied while "
+                "their guest runs: migrate it cold"
+            )
+            % pool.name
+        )
 
 
 def filled_by_qemu(disks: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -192,7 +209,10 @@ def become_volumes(guest: Any, moved: Mapping[str, Sequence[str]], path_of: Path
     :param path_of: tells where a volume lies at the destination
     """
     disks = [disk for disk in guest.get_all_disks() if disk.source_path in moved]
-    guest.new_volumes = {d.target_dev: VolumeDisk.of(d, *moved[d.source_path]) for d in disks}
+    guest.new_volumes = {}
+    for disk in disks:
+        pool, volume = moved[disk.source_path]
+        guest.new_volumes[disk.target_dev] = VolumeDisk.of(disk, pool, volume)
     sources = {disk.source_path for disk in disks}
     guest.boot_at_destination = {
         source: path_of(*place) for source, place in moved.items() if source not in sources

@@ -17,7 +17,7 @@ from nova_polyvisor.libvirt import live
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.legacy import Home, LegacyDisk
 from nova_polyvisor.libvirt.moving import MovingDriver
-from nova_polyvisor.libvirt.pool import PoolError
+from nova_polyvisor.libvirt.pool import Pool, PoolError
 from nova_polyvisor.libvirt.remote import PoolThere
 from nova_polyvisor.libvirt.storage import disk_name, volume_name
 
@@ -53,10 +53,21 @@ class MigratingDriver(MovingDriver):
         if self._goes_into_pools(instance):
             return self._shares_legacy_disks(instance, dest_check_data)
         pools = self._storage.pools_of(instance.uuid)
-        shared = self._sharing.look(instance, dest_check_data.filename, pools)
+        shared = self._look(instance, dest_check_data.filename, pools)
         return (bool(pools) and shared) or super()._is_shared_block_storage(
             instance, dest_check_data, block_device_info
         )
+
+    def _look(self, instance: Any, token: str, pools: list[Pool]) -> bool:
+        """Find out which of the pools the other host has; tell whether it has all of them.
+
+        :raises MigrationPreCheckError: disks would have to be copied that QEMU cannot copy
+        """
+        has_all = self._sharing.look(instance, token, pools)
+        for pool in pools:
+            if pool.name not in self._sharing.shared(instance):
+                live.refuse_to_copy(pool)
+        return has_all
 
     def _shares_legacy_disks(self, instance: Any, dest_check_data: Any) -> bool:
         """Tell whether the other host of a live migration has an instance's legacy disks, too.
@@ -65,7 +76,7 @@ class MigratingDriver(MovingDriver):
         """
         disks = self._transition.disks(instance)
         pools = {pool.name: pool for pool in (self._storage.pool_for(d.name) for d in disks)}
-        self._sharing.look(instance, dest_check_data.filename, list(pools.values()))
+        self._look(instance, dest_check_data.filename, list(pools.values()))
         if _are_on_rbd(disks):
             novas = self._legacy.backend.backend().is_shared_block_storage()
             return bool(novas and dest_check_data.image_type == CONF.libvirt.images_type)

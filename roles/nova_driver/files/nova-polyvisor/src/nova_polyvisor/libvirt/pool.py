@@ -5,17 +5,21 @@
 import contextlib
 import dataclasses
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import libvirt
+import nova.conf
 from lxml import etree
 from nova import exception
 from oslo_log import log as logging
 
+from nova_polyvisor.libvirt.config import NetworkSource
 from nova_polyvisor.libvirt.streams import LostBytesError, filling, read_into
 from nova_polyvisor.libvirt.waiting import poll
 
+CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
 #: Seconds that a pool may be busy with other volumes before an operation on it is given up.
@@ -105,6 +109,9 @@ class Pool:
     :param name: the pool's name
     """
 
+    #: Whether libvirt reads and writes the content of volumes, as streams.
+    streams = True
+
     def __init__(self, host: Any, name: str) -> None:
         self._host = host
         self.name = name
@@ -174,6 +181,26 @@ class Pool:
         with self._reporting("read"):
             root = etree.fromstring(self._get().XMLDesc(0))
         return root.findtext("target/path")
+
+    def type(self) -> str | None:
+        """Return the pool's type, such as ``dir``, None where there is no such pool."""
+        with self._reporting("read"):
+            pool = self._find()
+            return None if pool is None else etree.fromstring(pool.XMLDesc(0)).get("type")
+
+    def holds(self, volume_format: str) -> bool:
+        """Tell whether libvirt makes volumes of a format in pools of this type."""
+        with self._reporting("ask for the formats of"):
+            capabilities = self._host.get_connection().getStoragePoolCapabilities(0)
+        formats = etree.fromstring(capabilities).xpath(
+            "pool[@type=$type]/volOptions/enum/value/text()", type=self.type()
+        )
+        return volume_format in formats
+
+    def network(self, name: str) -> NetworkSource | None:
+        """Return how QEMU reaches a volume where a domain cannot name its pool and itself."""
+        del name
+        return None
 
     def volume(self, name: str) -> VolumeInfo | None:
         """Return a volume by its name, None where there is none."""
@@ -327,6 +354,12 @@ class Pool:
         found = self.volume(name)
         if found is None:
             raise exception.DiskNotFound(location=f"{self.name}/{name}")
+        if not (self.streams and target.streams):
+            with tempfile.TemporaryDirectory(dir=CONF.instances_path) as directory:
+                file = os.path.join(directory, name)
+                self.download(name, file)
+                target.upload(new_name, file)
+            return
         target.create(VolumeSpec(new_name, "raw", found.stored))
         with target._removing_on_error(new_name), self._reporting(f"send volume {name} of"):
             connection, volume = target._host.get_connection(), target._get_volume(new_name)

@@ -10,6 +10,7 @@ import libvirt
 from oslo_utils import units, uuidutils
 
 from nova_polyvisor.libvirt.pool import Pool, PoolError, VolumeSpec
+from nova_polyvisor.libvirt.storage import open_pool
 
 #: Gives a pool of another host by its name.
 PoolThere = Callable[[str], Pool]
@@ -50,7 +51,7 @@ def pools_at(host: Any, uri: str) -> Iterator[PoolThere]:
         raise PoolError(reason=f"Cannot reach libvirt at {uri}: {error}") from error
 
     def pool_there(name: str) -> Pool:
-        pool = Pool(_Libvirt(host, connection), name)
+        pool = open_pool(_Libvirt(host, connection), name)
         if not pool.exists():
             raise PoolError(reason=f"Libvirt at {uri} has no storage pool {name}")
         return pool

@@ -86,7 +86,7 @@ def copy_running(
     :raises InternalError: the copy stands still
     """
     mirror = f"{target}.mirror"
-    device = guest.get_block_device(volume.path)
+    device = guest.get_block_device(guest.get_disk(volume.path).target_dev)
     # A job that an earlier attempt has left would be in the way.
     if device.get_job_info() is not None:
         device.abort_job()

@@ -16,6 +16,7 @@ from oslo_utils import fileutils
 
 from nova_polyvisor.libvirt import conf
 from nova_polyvisor.libvirt.pool import Pool, PoolError, PoolInfo, VolumeInfo
+from nova_polyvisor.libvirt.rbd import RbdPool
 
 CONF = nova.conf.CONF
 conf.register_opts(CONF)
@@ -52,6 +53,15 @@ def kinds_of(disk: str) -> tuple[str, str]:
     return own, own.rstrip("0123456789")
 
 
+def open_pool(host: Any, name: str) -> Pool:
+    """Return a pool as its type asks for it; one that does not exist yet as any other.
+
+    :param host: nova's ``Host``
+    """
+    pool = Pool(host, name)
+    return RbdPool(host, name) if pool.type() == "rbd" else pool
+
+
 class Storage:
     """The pools of the disks and the pool of the cached images.
 
@@ -86,11 +96,18 @@ class Storage:
             pool.refresh()
 
     def pool_for(self, disk: str) -> Pool:
-        """Return the pool that new disks of a name are made in."""
-        for kind in kinds_of(disk):
-            if kind in CONF.libvirt_storage.pools:
-                return self._by_name[CONF.libvirt_storage.pools[kind]]
-        return self.disks
+        """Return the pool that new disks of a name are made in.
+
+        :raises PoolError: QEMU boots from the disk, and cannot read it in that pool
+        """
+        kinds = [kind for kind in kinds_of(disk) if kind in CONF.libvirt_storage.pools]
+        pool = self._by_name[CONF.libvirt_storage.pools[kinds[0]]] if kinds else self.disks
+        if kinds_of(disk)[0] in ("kernel", "ramdisk") and isinstance(pool, RbdPool):
+            raise PoolError(
+                reason=f"QEMU reads no {disk} from storage pool {pool.name}, which is of type rbd: "
+                f"name another for it, as in [libvirt_storage] pools = kernel:<pool>,ramdisk:<pool>"
+            )
+        return pool
 
     def pool_of(self, volume: str) -> Pool:
         """Return the pool that a volume is in, or that a volume of this name is to be made in."""
@@ -121,6 +138,8 @@ class Storage:
             )
         for pool in self.pools:
             self._prepare_disks(pool)
+        self._by_name = {name: open_pool(self._host, name) for name in self._by_name}
+        self.disks = self._by_name[self.disks.name]
         self._prepare_base_images()
 
     def _prepare_disks(self, pool: Pool) -> None:
@@ -178,6 +197,16 @@ class Storage:
         if found is None:
             raise exception.DiskNotFound(location=f"{pool}/{volume}")
         return found
+
+    def find_volume(self, network_name: str) -> tuple[str, str] | None:
+        """Return the names of pool and volume of an instance's disk that QEMU reaches by itself."""
+        name = os.path.basename(network_name)
+        if not _VOLUME_NAME.fullmatch(name):
+            return None
+        for pool in self.pools:
+            if isinstance(pool, RbdPool) and pool.volume_path(name) == network_name:
+                return pool.name, name
+        return None
 
     def disk_path(self, instance_uuid: str, disk: str) -> str:
         """Return where an instance's disk lies on this host, or will lie once it is made."""
@@ -256,6 +285,10 @@ def _disk_of(volume: str) -> str:
 
 def _space(pool: Pool) -> tuple[str, object]:
     """Return what tells the space that a pool's volumes take from that of other pools."""
+    network = pool.network("")
+    if network is not None:
+        # All pools of a cluster fill the same space.
+        return "cluster", frozenset(network.hosts)
     path = pool.path()
     if path is None:
         return "pool", pool.name

@@ -44,6 +44,7 @@ from oslo_log import log as logging
 from oslo_utils import fileutils
 
 from nova_polyvisor.libvirt import privileged
+from nova_polyvisor.libvirt.config import NetworkSource, VolumeDisk
 from nova_polyvisor.libvirt.formats import FormatRecord
 from nova_polyvisor.libvirt.legacy import (
     Home,
@@ -306,7 +307,10 @@ class Transition:
         root = etree.fromstring(_definition(domain))
         for element in root.findall("devices/disk"):
             if source_of(element) in moved:
-                _name_volume(element, *moved[source_of(element)])
+                pool, volume = moved[source_of(element)]
+                holder = self._storage.pool(pool)
+                network = None if holder is None else holder.network(volume)
+                _name_volume(element, pool, volume, network)
         for element in root.xpath("os/kernel | os/initrd"):
             if element.text in moved:
                 element.text = self._storage.find_path(*moved[element.text])
@@ -394,15 +398,16 @@ def _link(source: str, path: str) -> bool:
     return True
 
 
-def _name_volume(element: Any, pool: str, volume: str) -> None:
+def _name_volume(element: Any, pool: str, volume: str, network: NetworkSource | None) -> None:
     """Let a domain's disk name a volume."""
-    element.set("type", "volume")
-    source = element.find("source")
-    source.clear()
-    source.set("pool", pool)
-    source.set("volume", volume)
-    for old in element.findall("backingStore") + element.findall("auth"):
+    for old in element.xpath("source | auth | backingStore"):
         element.remove(old)
+    disk = VolumeDisk()
+    disk.parse_dom(element)
+    named = VolumeDisk.of(disk, pool, volume, network).format_dom()
+    element.set("type", named.get("type"))
+    for new in named.xpath("source | auth"):
+        element.append(new)
 
 
 def _definition(domain: Any) -> str:
