@@ -102,6 +102,30 @@ def test_upload_makes_a_volume(modules, pool, folder, source):
     assert os.listdir(folder) == ["v"]
 
 
+@pytest.mark.parametrize("size", [200_000, 3 * MIB], ids=["one message", "many messages"])
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_upload_into_a_full_pool_fails_and_leaves_nothing(
+    modules, libvirtd, remote, tmp_path, far, size
+):
+    """The daemon tells of no space only as long as the stream has not ended."""
+    where = {"uri": remote} if far else {}
+    small = tmp_path / "small"
+    source = fill(tmp_path / "s.raw", 4, size, [(0, size)])
+    modules.run("libvirt_pool", name="small", type="dir", target={"path": str(small)})
+    libvirtd.run("mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(small))
+    try:
+        modules.run("libvirt_pool", name="small", refresh=True)
+        with pytest.raises(ModuleFailed, match="space|hold what was written"):
+            modules.run(
+                "libvirt_volume", pool="small", name="v", upload={"src": str(source)}, **where
+            )
+        assert libvirtd.virsh("vol-list", "small").strip() == ""
+    finally:
+        modules.run("libvirt_pool", name="small", state="inactive")
+        libvirtd.run("umount", str(small))
+        modules.run("libvirt_pool", name="small", state="undefined")
+
+
 @pytest.mark.parametrize("image_format", ["qcow2", "qcow", "qed", "vdi", "vmdk", "vpc"])
 def test_upload_of_an_image_keeps_its_format(modules, pool, folder, source, image_format):
     image = convert(source, image_format)

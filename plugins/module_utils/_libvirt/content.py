@@ -202,19 +202,19 @@ def is_file(client: VolumeClient, volume: Volume, path: str) -> bool:
 
 def send(client: VolumeClient, volume: Volume, path: str, length: int, total: int) -> None:
     """Overwrite a volume with so many bytes of a file, then zeros up to a total."""
-    with _opened(path) as file, _own_file(client, volume, os.O_WRONLY) as own:
-        if own is None:
-            client.upload(volume, file, length, total)
-            return
-        try:
+    try:
+        with _opened(path) as file, _own_file(client, volume, os.O_WRONLY) as own:
+            if own is None:
+                client.upload(volume, file, length, total)
+                return
             if os.fstat(own).st_blocks:
                 os.ftruncate(own, 0)
             sparse.copy(file, own, length)
             os.ftruncate(own, total)
-        except OSError as error:
-            raise OperationFailed(
-                f"Could not write {volume.path}: {error.strerror}", error.errno
-            ) from error
+    except OSError as error:
+        raise OperationFailed(
+            f"Could not write {volume.path}: {error.strerror}", error.errno
+        ) from error
 
 
 def fetch(client: VolumeClient, volume: Volume, path: str) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -85,13 +86,16 @@ class VolumeClient(SecretClient):
     def upload(self, volume: Volume, file: int, length: int, total: int) -> None:
         """Overwrite a volume with so many bytes of a file (a descriptor), then zeros to a total.
 
-        :raises OperationFailed: also if the file cannot be read any more
+        :raises OperationFailed: also if the file cannot be read any more, or the volume does not
+            hold its end afterwards
         """
         what = f"upload to volume {volume.name!r} of pool {volume.pool!r}"
         with doing(what), self._streaming() as channel:
             handle = self._volume(volume.pool, volume.name)
             handle.upload(channel, 0, total, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
-            stream.send(channel, file, length, total)
+            last = stream.send(channel, file, length, total)
+        with doing(what):
+            self._require_written(volume, file, *last)
 
     def download(self, volume: Volume, sink: Sink, length: int) -> None:
         """Hand so many bytes of a volume to a sink; all of them where ``length`` is 0."""
@@ -100,6 +104,23 @@ class VolumeClient(SecretClient):
             handle = self._volume(volume.pool, volume.name)
             handle.download(channel, 0, length, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)
             stream.receive(channel, sink)
+
+    def _require_written(self, volume: Volume, file: int, offset: int, length: int) -> None:
+        """Look at the last bytes of an upload.
+
+        libvirt writes in order and stops at the first error, but tells of none that comes after
+        the end of the stream.
+        """
+        if not length:
+            return
+        with self._streaming() as channel:
+            self._volume(volume.pool, volume.name).download(channel, offset, length, 0)
+            found = stream.read(channel)
+        if found != os.pread(file, length, offset):
+            raise OperationFailed(
+                f"Volume {volume.name!r} of pool {volume.pool!r} does not hold what was written to "
+                "it: there may be no space left in the pool. Look at the log of libvirtd."
+            )
 
     @contextmanager
     def _streaming(self) -> Iterator[libvirt.virStream]:
