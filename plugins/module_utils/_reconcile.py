@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     ModuleError,
@@ -21,8 +21,7 @@ _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One thing to do.
 
     :param undo: takes it back if a later step fails
@@ -56,8 +55,7 @@ def _changes(steps: list[Step]) -> list[str]:
     return [step.name for step in steps if not step.quiet]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a module reports.
 
     :param actions: the names of the steps that were carried out, or would be in check mode

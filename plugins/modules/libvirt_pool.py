@@ -687,6 +687,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import pool, run
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_argspec import (
     POOL_ARGUMENTS,
     POOL_EXCLUSIONS,
 )

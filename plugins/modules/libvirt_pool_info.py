@@ -201,7 +201,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import info, run
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_argspec import (
     POOL_INFO_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 
 
@@ -211,7 +216,7 @@ def main() -> None:
         argument_spec={**LIBVIRT_ARGUMENTS, **POOL_INFO_ARGUMENTS},
         supports_check_mode=True,
     )
-    run.report(module, lambda client: {"pools": info.pools(client, module.params)})
+    run.report(module, lambda client: {"pools": info.pools(client, module.params)}, VolumeClient)
 
 
 if __name__ == "__main__":

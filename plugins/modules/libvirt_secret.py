@@ -180,7 +180,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import run, secret
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.secret_argspec import (
     SECRET_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.secret_client import (
+    SecretClient,
 )
 
 
@@ -190,7 +195,7 @@ def main() -> None:
         argument_spec={**LIBVIRT_ARGUMENTS, **SECRET_ARGUMENTS},
         supports_check_mode=True,
     )
-    run.ensure(module, lambda client: secret.plan(client, module.params))
+    run.ensure(module, lambda client: secret.plan(client, module.params), SecretClient)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import run, secret
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.secret_argspec import (
     SECRET_INFO_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.secret_client import (
+    SecretClient,
 )
 
 
@@ -104,7 +109,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     usages, names = module.params["usage"], module.params["name"]
-    run.report(module, lambda client: {"secrets": secret.listed(client, usages, names)})
+    run.report(
+        module, lambda client: {"secrets": secret.listed(client, usages, names)}, SecretClient
+    )
 
 
 if __name__ == "__main__":

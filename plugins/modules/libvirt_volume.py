@@ -458,7 +458,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import run, volume
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_argspec import (
     VOLUME_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 
 
@@ -470,7 +475,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     findings = volume.Findings()
-    run.ensure(module, lambda client: volume.plan(client, module.params, findings))
+    run.ensure(module, lambda client: volume.plan(client, module.params, findings), VolumeClient)
 
 
 if __name__ == "__main__":

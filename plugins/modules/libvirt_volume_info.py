@@ -149,7 +149,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import info, run
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     LIBVIRT_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_argspec import (
     VOLUME_INFO_ARGUMENTS,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 
 
@@ -160,7 +165,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     filters = [module.params[name] for name in ("pool", "name", "format", "path")]
-    run.report(module, lambda client: {"volumes": info.volumes(client, *filters)})
+    run.report(module, lambda client: {"volumes": info.volumes(client, *filters)}, VolumeClient)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def measure(_machine: Machine) -> Iterator[Result]:
 
         ratio, seconds, peer_seconds = ratio_of_medians(
             lambda: cost(our_tasks("pool", str(path))),
-            lambda: cost(peer_tasks("pool", str(path), build=True)),
+            lambda: cost(peer_tasks("pool", str(path))),
             PAIRS,
         )
     yield Result("pool_create", ratio, "ratio", 0.4, PEER, PAIRS)

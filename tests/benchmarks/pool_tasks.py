@@ -13,16 +13,19 @@ def our_tasks(name: str, path: str) -> list[dict]:
     return [{"name": "Make the pool", "polyvisor.compute.libvirt_pool": pool}]
 
 
-def peer_tasks(name: str, path: str, build: bool) -> list[dict]:
-    """The tasks of community.libvirt.
-
-    :param build: whether to make the directory, which fails where the pool runs already
-    """
+def peer_tasks(name: str, path: str) -> list[dict]:
+    """The tasks of community.libvirt; its build, which fails on an active pool, only after define."""
     xml = f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
-    steps = [{"command": "define", "xml": xml}]
-    steps += [{"command": "build"}] if build else []
-    steps += [{"state": "active"}, {"autostart": True}]
-    return [
+    steps = [
+        {"command": "define", "xml": xml},
+        {"command": "build"},
+        {"state": "active"},
+        {"autostart": True},
+    ]
+    tasks = [
         {"name": f"Step {number}", PEER_MODULE: {"name": name, **step}}
         for number, step in enumerate(steps)
     ]
+    tasks[0]["register"] = "definition"
+    tasks[1]["when"] = "definition is changed"
+    return tasks

@@ -38,8 +38,8 @@ except _errors.Unreachable as error:
 UPLOAD = """
 import os
 from ansible_collections.polyvisor.compute.plugins.module_utils import _errors
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import client
-connection = client.Client("qemu:///system", {timeout})
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import volume_client
+connection = volume_client.VolumeClient("qemu:///system", {timeout})
 volume = connection.find_volume("pool", "v")
 file = os.open({path!r}, os.O_RDONLY)
 print("begins", flush=True)

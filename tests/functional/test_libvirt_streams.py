@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import random
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -340,23 +341,32 @@ def test_wiped_image_would_be_none(modules, pool):
     modules.converge("libvirt_volume", state="absent", **arguments)
 
 
-@pytest.mark.parametrize(("secret", "image_format"), [("usage", "raw"), ("uuid", "qcow2")])
-def test_encrypted_volume(modules, libvirtd, pool, folder, tmp_path, secret, image_format):
-    uuid = "3c1fd1d2-6a30-4ab2-8f0f-3c5ab0a3c8a1"
-    arguments = {"pool": pool, "name": "v", "capacity": "8MiB", "format": image_format}
-    named = {"usage": "disk", "uuid": uuid}
-    encryption = {
-        "secret": {secret: named[secret]},
-        "cipher": {"name": "aes", "size": 256, "mode": "xts"},
-    }
-    modules.refused("libvirt_volume", "libvirt_secret", encryption=encryption, **arguments)
+SECRET = "3c1fd1d2-6a30-4ab2-8f0f-3c5ab0a3c8a1"
+CIPHER = {"name": "aes", "size": 256, "mode": "xts"}
+
+
+@contextlib.contextmanager
+def volume_secret(libvirtd, tmp_path):
+    """A secret of the usage "disk"."""
     xml = tmp_path / "secret.xml"
     xml.write_text(
-        f"<secret ephemeral='no' private='no'><uuid>{uuid}</uuid><usage type='volume'><volume>disk</volume></usage></secret>"
+        f"<secret ephemeral='no' private='no'><uuid>{SECRET}</uuid><usage type='volume'><volume>disk</volume></usage></secret>"
     )
     libvirtd.virsh("secret-define", str(xml))
     try:
-        libvirtd.run("virsh", "secret-set-value", uuid, "--base64", "b3BlbiBzZXNhbWU=")
+        libvirtd.run("virsh", "secret-set-value", SECRET, "--base64", "b3BlbiBzZXNhbWU=")
+        yield
+    finally:
+        libvirtd.virsh("secret-undefine", SECRET)
+
+
+@pytest.mark.parametrize(("secret", "image_format"), [("usage", "raw"), ("uuid", "qcow2")])
+def test_encrypted_volume(modules, libvirtd, pool, folder, tmp_path, secret, image_format):
+    arguments = {"pool": pool, "name": "v", "capacity": "8MiB", "format": image_format}
+    named = {"usage": "disk", "uuid": SECRET}
+    encryption = {"secret": {secret: named[secret]}, "cipher": CIPHER}
+    modules.refused("libvirt_volume", "libvirt_secret", encryption=encryption, **arguments)
+    with volume_secret(libvirtd, tmp_path):
         result = modules.converge("libvirt_volume", encryption=encryption, **arguments)
         assert result["volume"]["encryption"] == "luks"
         opened = ["qemu-img", "info", "--object", "secret,id=s,data=open sesame", "--image-opts"]
@@ -368,8 +378,34 @@ def test_encrypted_volume(modules, libvirtd, pool, folder, tmp_path, secret, ima
         modules.run("libvirt_volume", pool=pool, name="plain", capacity="8M", format=image_format)
         plain = {"pool": pool, "name": "plain"}
         modules.refused("libvirt_volume", "encrypted", encryption=encryption, **plain)
-    finally:
-        libvirtd.virsh("secret-undefine", uuid)
+
+
+#: Fails as qemu-img does where the clock is too coarse to measure the work of a key, and once only.
+COARSE_CLOCK = """#!/bin/sh
+if [ "$1" = create ] && mkdir {folder}/failed; then
+  echo "qemu-img: Unable to get accurate CPU usage" >&2
+  exit 1
+fi
+exec {folder}/real "$@"
+"""
+
+
+def test_key_whose_work_could_not_be_measured_is_made_again(modules, libvirtd, pool, tmp_path):
+    program = shutil.which("qemu-img")
+    shutil.copy(program, tmp_path / "real")
+    fails_once = tmp_path / "qemu-img"
+    fails_once.write_text(COARSE_CLOCK.format(folder=tmp_path))
+    fails_once.chmod(0o755)
+    encryption = {"secret": {"usage": "disk"}, "cipher": CIPHER}
+    wanted = {"pool": pool, "name": "v", "capacity": "8MiB", "format": "raw"}
+    with volume_secret(libvirtd, tmp_path):
+        libvirtd.run("mount", "--bind", str(fails_once), program)
+        try:
+            modules.run("libvirt_volume", encryption=encryption, **wanted)
+        finally:
+            libvirtd.run("umount", program)
+        assert (tmp_path / "failed").exists()
+        assert not modules.run("libvirt_volume", encryption=encryption, **wanted)["changed"]
 
 
 @pytest.mark.parametrize("kind", ["new", "replaced", "clone"])

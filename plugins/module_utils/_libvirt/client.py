@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Speaks to libvirt through libvirt-python; beside its connection and its reader of XML.
+"""Speaks to libvirt through libvirt-python about pools and what is in them.
 
 Pools and volumes go in and out as libvirt's own XML, see https://libvirt.org/formatstorage.html.
 Every method raises OperationFailed if libvirt refuses, and Unreachable if the connection breaks.
+What only some modules need stands in volume_client.py and secret_client.py: a module is sent to its
+target, and compiled there, with all that it imports.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
@@ -22,7 +25,6 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     OperationFailed,
     Unreachable,
 )
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import stream
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.connection import connect
 
 try:
@@ -43,9 +45,13 @@ _CREATE_FLAGS = {
     "overwrite": "WITH_BUILD_OVERWRITE",
 }
 # What libvirt says, as an internal error, of a pool in which volumes are being made, and of a
-# volume that another clone is being made into.
-_BUSY_MESSAGES = ("asynchronous jobs running", "already in use")
-SECRET_USAGES = ("none", "volume", "ceph", "iscsi", "tls", "vtpm")
+# volume that another clone is being made into; and of qemu-img, where it finds no time to measure how
+# hard to guess a key of LUKS is.
+_BUSY_MESSAGES = (
+    "asynchronous jobs running",
+    "already in use",
+    "Unable to get accurate CPU usage",
+)
 POOL_STATES = ("inactive", "building", "active", "degraded", "inaccessible")
 
 
@@ -53,12 +59,7 @@ class AlreadyFormatted(OperationFailed):
     """A device that was to be formatted only if empty carries something."""
 
 
-class SecretIsPrivate(OperationFailed):
-    """The value of a secret cannot be read."""
-
-
-@dataclass(frozen=True)
-class Pool:
+class Pool(NamedTuple):
     """A pool that libvirt knows.
 
     :param state: one of POOL_STATES
@@ -104,8 +105,7 @@ class Volume:
         return self.root.findtext("target/path", "")
 
 
-@dataclass(frozen=True)
-class Domain:
+class Domain(NamedTuple):
     """A domain with the XML of what runs (if it does) and of what would start next."""
 
     name: str
@@ -113,22 +113,8 @@ class Domain:
     xml: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Secret:
-    """A secret that libvirt keeps, without its value.
-
-    :param usage: one of SECRET_USAGES
-    :param name: what it is for: a volume's path, an iSCSI target, a name
-    """
-
-    uuid: str
-    usage: str
-    name: str
-    xml: str
-
-
 @contextmanager
-def _doing(what: str) -> Iterator[None]:
+def doing(what: str) -> Iterator[None]:
     """Turn libvirt's error into ours: what was tried, and what came back."""
     try:
         yield
@@ -178,15 +164,9 @@ class Client:
 
     # Pools
 
-    def active_pool_names(self) -> list[str]:
-        """The names of the active pools: one call for all."""
-        with _doing("list the storage pools"):
-            flag = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
-            return sorted(pool.name() for pool in self._connection.listAllStoragePools(flag))
-
     def pools(self) -> list[Pool]:
         """All pools, by name."""
-        with _doing("list the storage pools"):
+        with doing("list the storage pools"):
             found = self._connection.listAllStoragePools(0)
         records = (self._pool_record(pool) for pool in found)
         return sorted((pool for pool in records if pool), key=lambda pool: pool.name)
@@ -203,215 +183,85 @@ class Client:
         :raises AlreadyFormatted: if ``build`` is "empty" and the device is not
         """
         flags = getattr(libvirt, f"VIR_STORAGE_POOL_CREATE_{_CREATE_FLAGS[build]}")
-        with _doing(f"create pool {name!r}"):
+        with doing(f"create pool {name!r}"):
             self._connection.storagePoolCreateXML(xml, flags)
 
     def define_pool(self, name: str, xml: str) -> None:
         """Store a pool's definition; a running pool keeps to its old one until it restarts."""
-        with _doing(f"define pool {name!r}"):
+        with doing(f"define pool {name!r}"):
             self._connection.storagePoolDefineXML(xml, 0)
 
     def build_pool(self, name: str, build: str) -> None:
         """Make what an inactive pool needs to start; ``build`` as for create_pool."""
         flags = getattr(libvirt, f"VIR_STORAGE_POOL_BUILD_{_BUILD_FLAGS[build]}")
-        with _doing(f"build pool {name!r}"):
+        with doing(f"build pool {name!r}"):
             self._pool(name).build(flags)
 
     def start_pool(self, name: str) -> None:
         """Start an inactive pool."""
-        with _doing(f"start pool {name!r}"):
+        with doing(f"start pool {name!r}"):
             self._pool(name).create(0)
 
     def stop_pool(self, name: str) -> None:
         """Stop an active pool; its data stays."""
-        with _doing(f"stop pool {name!r}"):
+        with doing(f"stop pool {name!r}"):
             self._pool(name).destroy()
 
     def refresh_pool(self, name: str) -> None:
         """Read an active pool's volumes anew."""
-        with _doing(f"refresh pool {name!r}"):
+        with doing(f"refresh pool {name!r}"):
             self._pool(name).refresh(0)
 
     def delete_pool(self, name: str) -> None:
         """Remove the directory, mount point or partition table under an inactive pool."""
-        with _doing(f"delete what is under pool {name!r}"):
+        with doing(f"delete what is under pool {name!r}"):
             self._pool(name).delete(libvirt.VIR_STORAGE_POOL_DELETE_NORMAL)
 
     def undefine_pool(self, name: str) -> None:
         """Forget an inactive pool; its data stays."""
-        with _doing(f"undefine pool {name!r}"):
+        with doing(f"undefine pool {name!r}"):
             self._pool(name).undefine()
 
     def pool_types(self) -> set[str]:
         """The types of pool that the daemon has a backend for."""
-        with _doing("ask for the types of storage pool"):
+        with doing("ask for the types of storage pool"):
             xml = self._connection.getStoragePoolCapabilities(0)
         found = ET.fromstring(xml).iterfind("pool[@supported='yes']")
         return {pool.get("type", "") for pool in found}
 
     def volume_groups(self) -> set[str]:
         """The names of the LVM volume groups that the daemon's machine has."""
-        with _doing("look for volume groups"):
+        with doing("look for volume groups"):
             xml = self._connection.findStoragePoolSources("logical", None, 0)
         return {name.text or "" for name in ET.fromstring(xml).iterfind("source/name")}
 
     def set_autostart(self, name: str, autostart: bool) -> None:
         """Whether the pool starts with the daemon."""
-        with _doing(f"set the autostart of pool {name!r}"):
+        with doing(f"set the autostart of pool {name!r}"):
             self._pool(name).setAutostart(int(autostart))
 
     # Volumes
 
     def volumes(self, pool: str) -> list[Volume]:
         """The volumes of an active pool, by name."""
-        with _doing(f"list the volumes of pool {pool!r}"):
+        with doing(f"list the volumes of pool {pool!r}"):
             found = self._pool(pool).listAllVolumes(0)
         records = (self._volume_record(pool, volume) for volume in found)
         return sorted((volume for volume in records if volume), key=lambda volume: volume.name)
 
-    def volume_names(self, pool: str) -> list[str]:
-        """The names of the volumes of an active pool: one call for all."""
-        with _doing(f"list the volumes of pool {pool!r}"):
-            return sorted(volume.name() for volume in self._pool(pool).listAllVolumes(0))
-
-    def find_volume(self, pool: str, name: str) -> Volume | None:
-        """A volume of an active pool by its name, or None."""
-        handle = self._find_volume(pool, name)
-        return self._volume_record(pool, handle) if handle else None
-
-    def find_volume_by_path(self, path: str) -> Volume | None:
-        """A volume of any active pool by its path, or None."""
-        try:
-            with _doing(f"look up the volume at {path}"):
-                handle = self._connection.storageVolLookupByPath(path)
-                pool = handle.storagePoolLookupByVolume().name()
-        except OperationFailed as error:
-            if error.code in (libvirt.VIR_ERR_NO_STORAGE_VOL, libvirt.VIR_ERR_NO_STORAGE_POOL):
-                return None
-            raise
-        return self._volume_record(pool, handle)
-
-    def create_volume(self, pool: str, name: str, xml: str) -> None:
-        """Make an empty or copy-on-write volume."""
-        with _doing(f"create volume {name!r} in pool {pool!r}"):
-            self._pool(pool).createXML(xml, 0)
-
-    def clone_volume(self, pool: str, name: str, xml: str, source: Volume) -> None:
-        """Make a volume with the content of another."""
-        what = f"clone volume {source.name!r} of pool {source.pool!r} to {name!r} in {pool!r}"
-        with _doing(what):
-            origin = self._volume(source.pool, source.name)
-            self._pool(pool).createXMLFrom(xml, origin, 0)
-
-    def resize_volume(self, pool: str, name: str, capacity: int, shrink: bool) -> None:
-        """Set a volume's capacity in bytes."""
-        flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if shrink else 0
-        with _doing(f"resize volume {name!r} of pool {pool!r} to {capacity} bytes"):
-            self._volume(pool, name).resize(capacity, flags)
-
     def delete_volume(self, pool: str, name: str) -> None:
         """Remove a volume and its data."""
-        with _doing(f"delete volume {name!r} of pool {pool!r}"):
+        with doing(f"delete volume {name!r} of pool {pool!r}"):
             self._volume(pool, name).delete(0)
-
-    def wipe_volume(self, pool: str, name: str, algorithm: str) -> None:
-        """Overwrite a volume; ``algorithm`` as in VIR_STORAGE_VOL_WIPE_ALG, in lower case."""
-        number = getattr(libvirt, f"VIR_STORAGE_VOL_WIPE_ALG_{algorithm.upper()}")
-        with _doing(f"wipe volume {name!r} of pool {pool!r} with algorithm {algorithm}"):
-            self._volume(pool, name).wipePattern(number, 0)
-
-    # Streams
-
-    def upload(self, volume: Volume, file: int, length: int, total: int) -> None:
-        """Overwrite a volume with so many bytes of a file (a descriptor), then zeros to a total.
-
-        :raises OperationFailed: also if the file cannot be read any more
-        """
-        what = f"upload to volume {volume.name!r} of pool {volume.pool!r}"
-        with _doing(what), self._streaming() as channel:
-            handle = self._volume(volume.pool, volume.name)
-            handle.upload(channel, 0, total, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM)
-            stream.send(channel, file, length, total)
-
-    def download(self, volume: Volume, sink: stream.Sink, length: int) -> None:
-        """Hand so many bytes of a volume to a sink; all of them where ``length`` is 0."""
-        what = f"download volume {volume.name!r} of pool {volume.pool!r}"
-        with _doing(what), self._streaming() as channel:
-            handle = self._volume(volume.pool, volume.name)
-            handle.download(channel, 0, length, libvirt.VIR_STORAGE_VOL_DOWNLOAD_SPARSE_STREAM)
-            stream.receive(channel, sink)
-
-    @contextmanager
-    def _streaming(self) -> Iterator[libvirt.virStream]:
-        """A blocking stream, given up if anything goes wrong."""
-        channel = self._connection.newStream(0)
-        try:
-            yield channel
-        except BaseException:
-            with suppress(libvirt.libvirtError):
-                channel.abort()
-            raise
 
     # Domains
 
     def domains(self) -> list[Domain]:
         """All domains, defined or running."""
-        with _doing("list the domains"):
+        with doing("list the domains"):
             found = self._connection.listAllDomains(0)
         records = (self._domain_record(domain) for domain in found)
         return [domain for domain in records if domain]
-
-    # Secrets
-
-    def secrets(self) -> list[Secret]:
-        """All secrets, by usage and name."""
-        with _doing("list the secrets"):
-            found = self._connection.listAllSecrets(0)
-        records = (self._secret_record(secret) for secret in found)
-        return sorted(
-            (secret for secret in records if secret), key=lambda secret: (secret.usage, secret.name)
-        )
-
-    def find_secret(self, usage: str, name: str) -> Secret | None:
-        """A secret by what it is for, or None."""
-        try:
-            with _doing(f"look up the secret of {usage} {name!r}"):
-                kind = SECRET_USAGES.index(usage)
-                return self._secret_record(self._connection.secretLookupByUsage(kind, name))
-        except OperationFailed as error:
-            if error.code == libvirt.VIR_ERR_NO_SECRET:
-                return None
-            raise
-
-    def define_secret(self, xml: str) -> None:
-        """Make a secret, or change all of it but its value."""
-        with _doing("define the secret"):
-            self._connection.secretDefineXML(xml, 0)
-
-    def undefine_secret(self, uuid: str) -> None:
-        """Forget a secret and its value."""
-        with _doing(f"remove secret {uuid}"):
-            self._connection.secretLookupByUUIDString(uuid).undefine()
-
-    def secret_value(self, uuid: str) -> bytes | None:
-        """The value of a secret; None where it has none yet.
-
-        :raises SecretIsPrivate: if it is
-        """
-        try:
-            with _doing(f"read the value of secret {uuid}"):
-                return self._connection.secretLookupByUUIDString(uuid).value(0)
-        except OperationFailed as error:
-            if error.code == libvirt.VIR_ERR_NO_SECRET:
-                return None
-            if error.code == libvirt.VIR_ERR_INVALID_SECRET:
-                raise SecretIsPrivate(str(error), error.code) from error
-            raise
-
-    def set_secret_value(self, uuid: str, value: bytes) -> None:
-        """Store the value of a secret."""
-        with _doing(f"set the value of secret {uuid}"):
-            self._connection.secretLookupByUUIDString(uuid).setValue(value, 0)
 
     # Handles
 
@@ -420,7 +270,7 @@ class Client:
 
     def _find_pool(self, name: str) -> libvirt.virStoragePool | None:
         try:
-            with _doing(f"look up pool {name!r}"):
+            with doing(f"look up pool {name!r}"):
                 return self._pool(name)
         except OperationFailed as error:
             if error.code == libvirt.VIR_ERR_NO_STORAGE_POOL:
@@ -430,22 +280,13 @@ class Client:
     def _volume(self, pool: str, name: str) -> libvirt.virStorageVol:
         return self._pool(pool).storageVolLookupByName(name)
 
-    def _find_volume(self, pool: str, name: str) -> libvirt.virStorageVol | None:
-        try:
-            with _doing(f"look up volume {name!r} of pool {pool!r}"):
-                return self._volume(pool, name)
-        except OperationFailed as error:
-            if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
-                return None
-            raise
-
     # Records; None where the thing went away while it was read
 
     @staticmethod
     def _pool_record(handle: libvirt.virStoragePool) -> Pool | None:
         name = handle.name()
         try:
-            with _doing(f"read pool {name!r}"):
+            with doing(f"read pool {name!r}"):
                 return Pool(
                     name=name,
                     uuid=handle.UUIDString(),
@@ -464,7 +305,7 @@ class Client:
     def _volume_record(pool: str, handle: libvirt.virStorageVol) -> Volume | None:
         name = handle.name()
         try:
-            with _doing(f"read volume {name!r} of pool {pool!r}"):
+            with doing(f"read volume {name!r} of pool {pool!r}"):
                 return Volume(pool, name, handle.XMLDesc(0))
         except OperationFailed as error:
             if error.code == libvirt.VIR_ERR_NO_STORAGE_VOL:
@@ -472,22 +313,10 @@ class Client:
             raise
 
     @staticmethod
-    def _secret_record(handle: libvirt.virSecret) -> Secret | None:
-        uuid = handle.UUIDString()
-        try:
-            with _doing(f"read secret {uuid}"):
-                usage = SECRET_USAGES[handle.usageType()]
-                return Secret(uuid, usage, handle.usageID() or "", handle.XMLDesc(0))
-        except OperationFailed as error:
-            if error.code == libvirt.VIR_ERR_NO_SECRET:
-                return None
-            raise
-
-    @staticmethod
     def _domain_record(handle: libvirt.virDomain) -> Domain | None:
         name = handle.name()
         try:
-            with _doing(f"read domain {name!r}"):
+            with doing(f"read domain {name!r}"):
                 xml = (handle.XMLDesc(0), handle.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
                 return Domain(name, bool(handle.isActive()), xml)
         except OperationFailed as error:

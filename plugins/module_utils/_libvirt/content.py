@@ -21,10 +21,12 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     OperationFailed,
     Refused,
 )
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import stream
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import sparse
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 
 
@@ -65,17 +67,17 @@ class _Comparison:
         if own != chunk and not (
             chunk.startswith(own)
             and self.offset + len(own) == self._length
-            and stream.is_zero(chunk[len(own) :])
+            and sparse.is_zero(chunk[len(own) :])
         ):
             raise _Differs
         self.offset += len(chunk)
 
     def hole(self, length: int) -> None:
         end = min(self.offset + length, self._length)
-        for start, stop, is_data in stream.extents(self._file, self.offset, end):
+        for start, stop, is_data in sparse.extents(self._file, self.offset, end):
             while is_data and start < stop:
-                chunk = os.pread(self._file, min(stream.CHUNK, stop - start), start)
-                if not chunk or not stream.is_zero(chunk):
+                chunk = os.pread(self._file, min(sparse.CHUNK, stop - start), start)
+                if not chunk or not sparse.is_zero(chunk):
                     raise _Differs
                 start += len(chunk)
         self.offset += length
@@ -85,7 +87,7 @@ class _Zeros:
     """A sink that wants nothing but zeros."""
 
     def data(self, chunk: bytes) -> None:
-        if not stream.is_zero(chunk):
+        if not sparse.is_zero(chunk):
             raise _Differs
 
     def hole(self, length: int) -> None:
@@ -113,16 +115,16 @@ class _Writer:
         os.ftruncate(self._file, self._offset)
 
 
-def _read(client: Client, volume: Volume, sink: stream.Sink, length: int) -> None:
+def _read(client: VolumeClient, volume: Volume, sink: sparse.Sink, length: int) -> None:
     """Hand so many bytes of a volume to a sink (0: all), from its file if that is at hand."""
     with _own_file(client, volume, os.O_RDONLY) as file:
         if file is None:
             client.download(volume, sink, length)
         else:
-            stream.pour(file, sink, length or os.fstat(file).st_size)
+            sparse.pour(file, sink, length or os.fstat(file).st_size)
 
 
-def _none_differs(client: Client, volume: Volume, sink: stream.Sink, length: int) -> bool:
+def _none_differs(client: VolumeClient, volume: Volume, sink: sparse.Sink, length: int) -> bool:
     try:
         _read(client, volume, sink, length)
     except _Differs:
@@ -144,7 +146,7 @@ def _opened(path: str) -> Iterator[int]:
 
 
 @contextmanager
-def _own_file(client: Client, volume: Volume, how: int) -> Iterator[int | None]:
+def _own_file(client: VolumeClient, volume: Volume, how: int) -> Iterator[int | None]:
     """A descriptor of a volume's file, or None where this process cannot reach it.
 
     That the path is the same file for the daemon and for this process is told by its size and by
@@ -171,12 +173,12 @@ def _is_file_of(file: int, volume: Volume) -> bool:
     )
 
 
-def is_zero(client: Client, volume: Volume) -> bool:
+def is_zero(client: VolumeClient, volume: Volume) -> bool:
     """Whether a volume holds nothing but zeros."""
     return _none_differs(client, volume, _Zeros(), 0)
 
 
-def holds_file(client: Client, volume: Volume, path: str, whole: bool) -> bool:
+def holds_file(client: VolumeClient, volume: Volume, path: str, whole: bool) -> bool:
     """Whether a volume holds what a file holds.
 
     :param whole: whether it must hold nothing but zeros after that
@@ -188,7 +190,7 @@ def holds_file(client: Client, volume: Volume, path: str, whole: bool) -> bool:
         return same and comparison.offset >= length
 
 
-def is_file(client: Client, volume: Volume, path: str) -> bool:
+def is_file(client: VolumeClient, volume: Volume, path: str) -> bool:
     """Whether a file holds what a volume holds, and is of its length."""
     if not os.path.exists(path):
         return False
@@ -198,15 +200,16 @@ def is_file(client: Client, volume: Volume, path: str) -> bool:
         return _none_differs(client, volume, comparison, 0) and comparison.offset == length
 
 
-def send(client: Client, volume: Volume, path: str, length: int, total: int) -> None:
+def send(client: VolumeClient, volume: Volume, path: str, length: int, total: int) -> None:
     """Overwrite a volume with so many bytes of a file, then zeros up to a total."""
     with _opened(path) as file, _own_file(client, volume, os.O_WRONLY) as own:
         if own is None:
             client.upload(volume, file, length, total)
             return
         try:
-            os.ftruncate(own, 0)
-            stream.pour(file, _Writer(own), length)
+            if os.fstat(own).st_blocks:
+                os.ftruncate(own, 0)
+            sparse.copy(file, own, length)
             os.ftruncate(own, total)
         except OSError as error:
             raise OperationFailed(
@@ -214,7 +217,7 @@ def send(client: Client, volume: Volume, path: str, length: int, total: int) -> 
             ) from error
 
 
-def fetch(client: Client, volume: Volume, path: str) -> None:
+def fetch(client: VolumeClient, volume: Volume, path: str) -> None:
     """Write a volume's content to a file, whose place it takes when it is complete.
 
     A file that was there keeps its mode and owner; another one is for its owner alone.
@@ -223,13 +226,22 @@ def fetch(client: Client, volume: Volume, path: str) -> None:
         descriptor, part = mkstemp(prefix=".polyvisor-", dir=os.path.dirname(path) or ".")
         with _removed_on_failure(part):
             with closing(os.fdopen(descriptor, "wb", buffering=0)):
-                writer = _Writer(descriptor)
-                _read(client, volume, writer, 0)
-                writer.end()
+                _write(client, volume, descriptor)
             _take_over(path, part)
             os.replace(part, path)
     except OSError as error:
         raise OperationFailed(f"Could not write {path}: {error.strerror}", error.errno) from error
+
+
+def _write(client: VolumeClient, volume: Volume, target: int) -> None:
+    """Write a volume's content to an empty file (a descriptor)."""
+    with _own_file(client, volume, os.O_RDONLY) as own:
+        if own is not None:
+            sparse.copy(own, target, os.fstat(own).st_size)
+            return
+    writer = _Writer(target)
+    client.download(volume, writer, 0)
+    writer.end()
 
 
 @contextmanager

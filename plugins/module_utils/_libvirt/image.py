@@ -1,12 +1,17 @@
 # SPDX-FileCopyrightText: polyvisor contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a disk image is, told by its first bytes: the offsets are those that libvirt looks at."""
+"""What a disk image is, told by its first bytes: the offsets are those that libvirt looks at.
+
+Of an image that is not to be read by this process, qemu-img tells.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
+import subprocess
 from dataclasses import dataclass
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
@@ -83,3 +88,20 @@ def probe(path: str) -> Image:
     capacity = int.from_bytes(field, found.order) * found.unit
     layered = found.name in ("qcow", "qcow2") and any(head[_BACKING_AT])
     return Image(path, found.name, status.st_size, capacity, layered)
+
+
+def virtual_size(path: str, image_format: str) -> int | None:
+    """The bytes that a disk image offers; None where there is no qemu-img to tell.
+
+    :raises Refused: if the file is not there or is no such image
+    """
+    if not os.path.exists(path):
+        raise Refused(f"The backing image {path} does not exist.")
+    command = ["qemu-img", "info", "--force-share", "--output=json", "-f", image_format, path]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    if run.returncode:
+        raise Refused(f"{path} cannot be read as {image_format}: {run.stderr.strip()}")
+    return json.loads(run.stdout)["virtual-size"]

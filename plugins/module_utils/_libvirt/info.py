@@ -12,14 +12,16 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     volume_source,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 
 _FILTERS = ("name", "type", "state")
 
 
-def pools(client: Client, options: dict[str, Any]) -> list[dict[str, Any]]:
+def pools(client: VolumeClient, options: dict[str, Any]) -> list[dict[str, Any]]:
     """The pools that the filters among the options let through; see describe.pool.
 
     :param options: the parameters of the module libvirt_pool_info
@@ -38,7 +40,7 @@ def pools(client: Client, options: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def volumes(
-    client: Client,
+    client: VolumeClient,
     pool: str | None,
     name: str | None = None,
     image_format: str | None = None,
@@ -58,7 +60,7 @@ def volumes(
 
 
 def _candidates(
-    client: Client, pool: str | None, name: str | None, path: str | None
+    client: VolumeClient, pool: str | None, name: str | None, path: str | None
 ) -> list[Volume]:
     """Volumes to choose from, found with as few calls as the filters permit."""
     if path is not None:

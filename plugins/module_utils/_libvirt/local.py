@@ -6,18 +6,13 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import stat
 import subprocess
 from pathlib import Path
-from typing import Any
 
-from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
-    OperationFailed,
-    Refused,
-)
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
 
 # blkid's exit code where several signatures contradict each other.
 _AMBIGUOUS = 8
@@ -105,36 +100,3 @@ def signature(device: str, prefer_table: bool) -> str | None:
     table, other = pairs.get("PTTYPE"), pairs.get("TYPE")
     found = (table or other) if prefer_table else (other or table)
     return _NAMES.get(found, found)
-
-
-def virtual_size(path: str, image_format: str) -> int | None:
-    """The bytes that a disk image offers; None where there is no qemu-img to tell.
-
-    :raises Refused: if the file is not there or is no such image
-    """
-    if not os.path.exists(path):
-        raise Refused(f"The backing image {path} does not exist.")
-    command = ["qemu-img", "info", "--force-share", "--output=json", "-f", image_format, path]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    if run.returncode:
-        raise Refused(f"{path} cannot be read as {image_format}: {run.stderr.strip()}")
-    return json.loads(run.stdout)["virtual-size"]
-
-
-def set_permissions(path: str, permissions: dict[str, Any]) -> None:
-    """Give a file the stated mode (octal string), owner and group (numbers).
-
-    :raises OperationFailed: if the system refuses
-    """
-    try:
-        if "owner" in permissions or "group" in permissions:
-            os.chown(path, permissions.get("owner", -1), permissions.get("group", -1))
-        if "mode" in permissions:
-            os.chmod(path, int(permissions["mode"], 8))
-    except OSError as error:
-        raise OperationFailed(
-            f"Could not set the permissions of {path}: {error.strerror}", error.errno
-        ) from error

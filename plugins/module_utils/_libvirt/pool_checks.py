@@ -27,21 +27,8 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_ty
     type_of,
 )
 
-FORMAT = "source/format/@type"
-# A change of one of these makes the next build one of a new device.
-DEVICE_KEYS = {"type", pool_meaning.DEVICES, FORMAT}
 # What tells the remote source of one pool from that of another.
 _REMOTE = ("source/host", "source/device", "source/dir/@path", "source/name")
-
-
-def require_known_format(options: dict[str, Any], kind: str) -> None:
-    """Refuse a format that a pool of this type cannot have, with those that it can."""
-    known, stated = type_of(kind).formats, (options["source"] or {}).get("format")
-    if stated and known and stated not in known:
-        raise Refused(
-            f"source.format={stated!r} is none that a pool of type {kind} can have. "
-            f"There are: {', '.join(known)}."
-        )
 
 
 def require_supported(client: Client, kind: str) -> None:
@@ -108,7 +95,7 @@ def require_usable(
     path = definition.text("target/path")
     if path and known.on_directory and "target/path" in definition.changes:
         local.require_directory(path, options["build"] != "never")
-    if group_exists or not known.on_devices or not definition.changes & DEVICE_KEYS:
+    if group_exists or not known.on_devices or not definition.changes & pool_meaning.DEVICE_KEYS:
         return
     for device in definition.devices():
         local.require_block_device(device)
@@ -128,7 +115,7 @@ def _own_mount_point(
 
 def _require_taken_or_empty(definition: Definition, options: dict[str, Any], device: str) -> None:
     carried = local.signature(device, prefer_table=definition.kind == "disk")
-    wanted = definition.text(FORMAT)
+    wanted = definition.text(pool_meaning.FORMAT)
     if carried and options["build"] != "overwrite":
         _require_carried(definition.kind, definition.type, device, carried, wanted)
     if not carried and options["build"] == "never" and options["state"] == "active":

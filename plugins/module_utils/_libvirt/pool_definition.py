@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
     NotFound,
@@ -27,8 +26,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_ty
 )
 
 
-@dataclass(frozen=True)
-class Definition:
+class Definition(NamedTuple):
     """What is wanted and what is there, as XML and as what it means.
 
     :param root: the whole definition that the pool is to have

@@ -22,6 +22,9 @@ Meaning = dict[str, Value]
 
 PERMISSIONS = "target/permissions/"
 DEVICES = "source/device"
+FORMAT = "source/format/@type"
+# A change of one of these makes the next build one of a new device.
+DEVICE_KEYS = {"type", DEVICES, FORMAT}
 _HOSTS = "source/host"
 _PATHS = {"target/path", "source/dir/@path"}
 _MODE = f"{PERMISSIONS}mode"

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
 
 _FILE_SYSTEMS = (
     *("auto", "ext2", "ext3", "ext4", "ufs", "iso9660", "udf", "gfs", "gfs2", "vfat", "hfs+"),
@@ -17,8 +19,7 @@ NO_FORMAT = (None, "auto", "unknown")
 _BY_PATH = "/dev/disk/by-path"
 
 
-@dataclass(frozen=True)
-class PoolType:
+class PoolType(NamedTuple):
     """One type of pool.
 
     :param needs: options without which there is no such pool, of which ``source.devices`` and
@@ -114,3 +115,13 @@ TYPES = {
 def type_of(kind: str) -> PoolType:
     """What is known of a type; nothing of one that a later libvirt may bring."""
     return TYPES.get(kind, PoolType())
+
+
+def require_format(kind: str, stated: str | None) -> None:
+    """Refuse a format that a pool of this type cannot have, with those that it can."""
+    known = type_of(kind).formats
+    if stated and known and stated not in known:
+        raise Refused(
+            f"source.format={stated!r} is none that a pool of type {kind} can have. "
+            f"There are: {', '.join(known)}."
+        )

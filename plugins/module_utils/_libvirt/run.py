@@ -20,7 +20,9 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile impor
 )
 
 
-def ensure(module: AnsibleModule, make_plan: Callable[[Client], Any]) -> None:
+def ensure(
+    module: AnsibleModule, make_plan: Callable[[Any], Any], client_class: type[Client] = Client
+) -> None:
     """Bring a resource to the state that the module's options describe, and exit."""
 
     def work(client: Client) -> dict[str, Any]:
@@ -29,13 +31,17 @@ def ensure(module: AnsibleModule, make_plan: Callable[[Client], Any]) -> None:
             module.warn(warning)
         return outcome.as_result()
 
-    report(module, work)
+    report(module, work, client_class)
 
 
-def report(module: AnsibleModule, work: Callable[[Client], dict[str, Any]]) -> None:
+def report(
+    module: AnsibleModule,
+    work: Callable[[Any], dict[str, Any]],
+    client_class: type[Client] = Client,
+) -> None:
     """Exit with what ``work`` returns, or fail with the message of its error."""
     try:
-        with closing(Client(module.params["uri"], module.params["timeout"])) as client:
+        with closing(client_class(module.params["uri"], module.params["timeout"])) as client:
             result = work(client)
     except MissingLibrary as error:
         module.fail_json(

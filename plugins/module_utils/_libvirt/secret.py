@@ -14,9 +14,9 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.secret_client import (
     Secret,
+    SecretClient,
     SecretIsPrivate,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
@@ -39,7 +39,7 @@ def describe(found: Secret) -> dict[str, Any]:
     }
 
 
-def listed(client: Client, usages: list[str] | None, names: list[str] | None) -> list[dict]:
+def listed(client: SecretClient, usages: list[str] | None, names: list[str] | None) -> list[dict]:
     """The secrets of some usages and names, or all; see describe."""
     return [
         describe(secret)
@@ -48,7 +48,7 @@ def listed(client: Client, usages: list[str] | None, names: list[str] | None) ->
     ]
 
 
-def plan(client: Client, options: dict[str, Any]) -> Plan:
+def plan(client: SecretClient, options: dict[str, Any]) -> Plan:
     """What has to be done to a secret.
 
     :param options: the parameters of the module libvirt_secret
@@ -77,7 +77,7 @@ def _value(options: dict[str, Any]) -> bytes | None:
         raise Refused("value is not base64, as encoding=base64 says.") from None
 
 
-def _removal(client: Client, options: dict[str, Any], found: Secret | None) -> Plan:
+def _removal(client: SecretClient, options: dict[str, Any], found: Secret | None) -> Plan:
     gone = {"usage": options["usage"], "name": options["name"], "state": "absent"}
     if not found:
         return Plan(gone, gone, facts={"secret": None})
@@ -95,7 +95,11 @@ class _SecretPlan:
     """The plan for a secret that is to be there."""
 
     def __init__(
-        self, client: Client, options: dict[str, Any], found: Secret | None, value: bytes | None
+        self,
+        client: SecretClient,
+        options: dict[str, Any],
+        found: Secret | None,
+        value: bytes | None,
     ) -> None:
         self.client = client
         self.options = options

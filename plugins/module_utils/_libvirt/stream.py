@@ -8,74 +8,17 @@ Memory stays flat: one message at a time, see https://libvirt.org/html/libvirt-l
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
-from ansible_collections.polyvisor.compute.plugins.module_utils._errors import OperationFailed
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.sparse import (
+    CHUNK,
+    Sink,
+    pour,
+)
 
-# The most bytes that libvirt takes in one message of a stream.
-CHUNK = 262120
-_ZEROS = bytes(CHUNK)
 # virStreamRecvFlags: return at a hole, and what it returns then.
 _STOP_AT_HOLE = 1
 _AT_HOLE = -3
-
-
-class Sink(Protocol):
-    """Takes what comes out of a volume, in order."""
-
-    def data(self, chunk: bytes) -> None:
-        """Take bytes."""
-
-    def hole(self, length: int) -> None:
-        """Take so many zeros."""
-
-
-def is_zero(chunk: bytes) -> bool:
-    """Whether at most CHUNK bytes are all zero."""
-    return chunk == _ZEROS[: len(chunk)]
-
-
-def extents(file: int, start: int, end: int) -> Iterator[tuple[int, int, bool]]:
-    """The parts of a file from one offset to another: start, end, whether there is data.
-
-    :param file: a descriptor; a file system that knows no holes has one part of data
-    """
-    while start < end:
-        try:
-            data = min(os.lseek(file, start, os.SEEK_DATA), end)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            data = end
-        if data > start:
-            yield start, data, False
-        if data < end:
-            start = min(os.lseek(file, data, os.SEEK_HOLE), end)
-            yield data, start, True
-        else:
-            start = end
-
-
-def pour(file: int, sink: Sink, length: int) -> None:
-    """Hand the first bytes of a file (a descriptor) to a sink."""
-    for start, end, is_data in extents(file, 0, length):
-        if not is_data:
-            sink.hole(end - start)
-            continue
-        while start < end:
-            chunk = _chunk(file, start, end)
-            sink.data(chunk)
-            start += len(chunk)
-
-
-def _chunk(file: int, start: int, end: int) -> bytes:
-    chunk = os.pread(file, min(CHUNK, end - start), start)
-    if not chunk:
-        raise OperationFailed("The file became shorter while it was read.")
-    return chunk
 
 
 class _Sender:

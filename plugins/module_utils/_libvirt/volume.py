@@ -27,12 +27,14 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.checks 
     require_name,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Pool,
     Volume,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.content import Memory
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_change import Change
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
+)
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_creation import (
     Creation,
 )
@@ -54,7 +56,7 @@ class Findings:
     zero: Memory = field(default_factory=Memory)
 
 
-def plan(client: Client, options: dict[str, Any], findings: Findings) -> Plan:
+def plan(client: VolumeClient, options: dict[str, Any], findings: Findings) -> Plan:
     """What has to be done to a volume.
 
     :param options: the parameters of the module libvirt_volume
@@ -83,7 +85,7 @@ def plan(client: Client, options: dict[str, Any], findings: Findings) -> Plan:
     return made
 
 
-def _look(client: Client, pool: Pool, name: str) -> Volume | None:
+def _look(client: VolumeClient, pool: Pool, name: str) -> Volume | None:
     """A volume, also one that the daemon has not noticed yet."""
     found = client.find_volume(pool.name, name)
     if not found and volume_part.unknown_file(client, pool, name):
@@ -93,7 +95,7 @@ def _look(client: Client, pool: Pool, name: str) -> Volume | None:
     return found
 
 
-def _removal(client: Client, options: dict[str, Any]) -> Plan:
+def _removal(client: VolumeClient, options: dict[str, Any]) -> Plan:
     pool_name, name = options["pool"], options["name"]
     gone = {"pool": pool_name, "name": name, "state": "absent"}
     pool = client.find_pool(pool_name)
@@ -113,7 +115,7 @@ def _removal(client: Client, options: dict[str, Any]) -> Plan:
     return Plan(before, gone, steps, {"volume": None})
 
 
-def _delete(client: Client, pool: Pool, name: str) -> None:
+def _delete(client: VolumeClient, pool: Pool, name: str) -> None:
     try:
         client.delete_volume(pool.name, name)
     except OperationFailed as error:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
+    OperationFailed,
+    Refused,
+)
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import (
     content,
     describe,
     image,
-    local,
     partition,
     usage,
     volume_group,
@@ -22,9 +24,11 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     volume_source,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Pool,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_upload import (
     Upload,
@@ -45,7 +49,7 @@ class Change:
 
     def __init__(
         self,
-        client: Client,
+        client: VolumeClient,
         options: dict[str, Any],
         pool: Pool,
         found: Volume,
@@ -96,7 +100,7 @@ class Change:
         if permissions:
             self.after["permissions"] = {**self.before["permissions"], **permissions}
             self.steps.append(
-                Step("permissions", lambda: local.set_permissions(self.found.path, permissions))
+                Step("permissions", lambda: set_permissions(self.found.path, permissions))
             )
         if self.options["wipe"]:
             self._plan_wipe(self.options["wipe"])
@@ -217,3 +221,19 @@ class Change:
                 f"{self.found.name!r}. Use ansible.builtin.file with {self.found.path} on its host."
             )
         return wrong
+
+
+def set_permissions(path: str, permissions: dict[str, Any]) -> None:
+    """Give a file the stated mode (octal string), owner and group (numbers).
+
+    :raises OperationFailed: if the system refuses
+    """
+    try:
+        if "owner" in permissions or "group" in permissions:
+            os.chown(path, permissions.get("owner", -1), permissions.get("group", -1))
+        if "mode" in permissions:
+            os.chmod(path, int(permissions["mode"], 8))
+    except OSError as error:
+        raise OperationFailed(
+            f"Could not set the permissions of {path}: {error.strerror}", error.errno
+        ) from error

@@ -22,10 +22,12 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     volume_xml,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Pool,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.pool_types import type_of
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
+)
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_upload import (
     Upload,
 )
@@ -43,7 +45,7 @@ class Creation:
     """
 
     def __init__(
-        self, client: Client, options: dict[str, Any], pool: Pool, upload: Upload | None
+        self, client: VolumeClient, options: dict[str, Any], pool: Pool, upload: Upload | None
     ) -> None:
         self.client = client
         self.found_pool = pool

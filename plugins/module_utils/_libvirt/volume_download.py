@@ -18,8 +18,10 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     usage,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Plan, Step
 
@@ -31,7 +33,9 @@ class Download:
     :raises Refused: if the file cannot be written
     """
 
-    def __init__(self, client: Client, options: dict[str, Any], memory: content.Memory) -> None:
+    def __init__(
+        self, client: VolumeClient, options: dict[str, Any], memory: content.Memory
+    ) -> None:
         self._client = client
         self._pool = options["pool"]
         self._name = options["name"]

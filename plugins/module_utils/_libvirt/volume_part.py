@@ -21,9 +21,11 @@ from typing import Callable
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import OperationFailed
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import volume_kinds
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Pool,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Step
 
@@ -31,7 +33,7 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile impor
 _ABANDONED_AFTER = 3600
 
 
-def renames(client: Client, pool: Pool) -> bool:
+def renames(client: VolumeClient, pool: Pool) -> bool:
     """Whether this process can rename the files of a pool."""
     return (
         client.local
@@ -40,26 +42,26 @@ def renames(client: Client, pool: Pool) -> bool:
     )
 
 
-def unknown_file(client: Client, pool: Pool, name: str) -> bool:
+def unknown_file(client: VolumeClient, pool: Pool, name: str) -> bool:
     """Whether a pool's directory holds a file that would be the volume, seen from here."""
     return renames(client, pool) and os.path.lexists(
         os.path.join(volume_kinds.directory(pool), name)
     )
 
 
-def _leftovers(client: Client, pool: Pool, name: str) -> list[str]:
+def _leftovers(client: VolumeClient, pool: Pool, name: str) -> list[str]:
     """The parts of a volume that are there: of runs that died, or that are at work."""
     return [other for other in client.volume_names(pool.name) if other.startswith(_prefix(name))]
 
 
-def clean_up(client: Client, pool: Pool, name: str) -> list[Step]:
+def clean_up(client: VolumeClient, pool: Pool, name: str) -> list[Step]:
     """The step that removes what runs that died have left, where there is anything."""
     if not _leftovers(client, pool, name):
         return []
     return [Step("clean up", lambda: _remove_abandoned(client, pool, name), quiet=True)]
 
 
-def _remove_abandoned(client: Client, pool: Pool, name: str) -> None:
+def _remove_abandoned(client: VolumeClient, pool: Pool, name: str) -> None:
     """Remove what runs that died have left of a volume's parts.
 
     On this machine a run at work holds a lock; elsewhere it is known by what it writes.
@@ -72,7 +74,9 @@ def _remove_abandoned(client: Client, pool: Pool, name: str) -> None:
         _remove(client, pool, parts)
 
 
-def make(client: Client, pool: Pool, name: str, fill: Callable[[str], None], replace: bool) -> None:
+def make(
+    client: VolumeClient, pool: Pool, name: str, fill: Callable[[str], None], replace: bool
+) -> None:
     """Make a volume under another name and rename it; only where ``renames``.
 
     :param fill: makes the volume of the name that it is given
@@ -92,7 +96,7 @@ def make(client: Client, pool: Pool, name: str, fill: Callable[[str], None], rep
 
 
 def replace_by_copy(
-    client: Client, found: Volume, fill: Callable[[str], None], xml: Callable[[Volume], str]
+    client: VolumeClient, found: Volume, fill: Callable[[str], None], xml: Callable[[Volume], str]
 ) -> None:
     """Make a volume under another name, then let the daemon copy it to the place of the old one.
 
@@ -121,7 +125,7 @@ def replace_by_copy(
     client.delete_volume(found.pool, part)
 
 
-def _abandoned(client: Client, pool: Pool, part: str) -> bool:
+def _abandoned(client: VolumeClient, pool: Pool, part: str) -> bool:
     found = client.find_volume(pool.name, part)
     written = found.root.findtext("target/timestamps/mtime") if found else None
     return bool(written) and time.time() - float(written) > _ABANDONED_AFTER
@@ -170,7 +174,7 @@ def _locked(pool: Pool, how: int) -> Iterator[None]:
 
 
 @contextmanager
-def _removed_on_failure(client: Client, pool: Pool, part: str) -> Iterator[None]:
+def _removed_on_failure(client: VolumeClient, pool: Pool, part: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -178,7 +182,7 @@ def _removed_on_failure(client: Client, pool: Pool, part: str) -> Iterator[None]
         raise
 
 
-def _remove(client: Client, pool: Pool, parts: list[str]) -> None:
+def _remove(client: VolumeClient, pool: Pool, parts: list[str]) -> None:
     """Remove parts, but for those that the daemon is still at work on."""
     for part in parts:
         with suppress(OperationFailed):

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import NotFound, Refused
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import describe, local
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import describe, image
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Pool,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 
 _NAMES_SHOWN = 10
@@ -33,7 +35,7 @@ class Source:
     volume: Volume | None = None
 
 
-def active_pool(client: Client, name: str) -> Pool:
+def active_pool(client: VolumeClient, name: str) -> Pool:
     """A pool whose volumes can be reached.
 
     :raises NotFound: if there is no such pool
@@ -48,7 +50,7 @@ def active_pool(client: Client, name: str) -> Pool:
     return pool
 
 
-def from_volume(client: Client, pool: str, name: str) -> Source:
+def from_volume(client: VolumeClient, pool: str, name: str) -> Source:
     """A volume as a source.
 
     :raises NotFound: if the pool or the volume does not exist
@@ -63,7 +65,7 @@ def from_volume(client: Client, pool: str, name: str) -> Source:
     return _of(volume)
 
 
-def from_backing(client: Client, backing: dict[str, Any]) -> Source:
+def from_backing(client: VolumeClient, backing: dict[str, Any]) -> Source:
     """What the option ``backing`` names: a volume, or the path of an image.
 
     A stated format is believed: what a guest writes into a raw image must not make it another.
@@ -78,7 +80,7 @@ def from_backing(client: Client, backing: dict[str, Any]) -> Source:
     return Source(found.path, stated or found.format, found.capacity, found.volume)
 
 
-def require_secret(client: Client, encryption: dict[str, Any] | None) -> None:
+def require_secret(client: VolumeClient, encryption: dict[str, Any] | None) -> None:
     """Refuse an encryption whose passphrase libvirt does not know."""
     if not encryption:
         return
@@ -95,10 +97,10 @@ def _of(volume: Volume) -> Source:
     return Source(volume.path, described["format"] or "raw", described["capacity"], volume)
 
 
-def _image(client: Client, path: str, stated: str | None) -> Source:
+def _image(client: VolumeClient, path: str, stated: str | None) -> Source:
     """A file that no active pool holds."""
     if not stated:
         raise Refused(
             f"{path} is no volume of an active pool: say in backing.format what it holds."
         )
-    return Source(path, stated, local.virtual_size(path, stated) if client.local else None)
+    return Source(path, stated, image.virtual_size(path, stated) if client.local else None)

@@ -21,9 +21,11 @@ from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import 
     volume_xml,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
-    Client,
     Pool,
     Volume,
+)
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.volume_client import (
+    VolumeClient,
 )
 from ansible_collections.polyvisor.compute.plugins.module_utils._reconcile import Step
 from ansible_collections.polyvisor.compute.plugins.module_utils._units import (
@@ -40,7 +42,7 @@ class Upload:
     """
 
     def __init__(
-        self, client: Client, options: dict[str, Any], pool: Pool, memory: content.Memory
+        self, client: VolumeClient, options: dict[str, Any], pool: Pool, memory: content.Memory
     ) -> None:
         self._client = client
         self._options = options

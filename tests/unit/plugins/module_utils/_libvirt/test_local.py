@@ -40,10 +40,3 @@ def test_file_is_no_device(tmp_path):
         local.require_block_device(str(tmp_path / "file"))
     with pytest.raises(Refused, match="No such file"):
         local.require_block_device(str(tmp_path / "none"))
-
-
-def test_permissions_that_are_stated_are_set(tmp_path):
-    file = tmp_path / "file"
-    file.touch(0o600)
-    local.set_permissions(str(file), {"mode": "0640"})
-    assert file.stat().st_mode & 0o7777 == 0o640

@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import (
-    argspec,
+    pool_argspec,
     pool_meaning,
     pool_types,
     pool_xml,
@@ -153,4 +153,4 @@ def test_names_are_escaped():
 
 
 def test_each_type_is_known():
-    assert set(pool_types.TYPES) == set(argspec.POOL_TYPES)
+    assert set(pool_types.TYPES) == set(pool_argspec.POOL_TYPES)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import secret
-from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.client import (
+from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.secret_client import (
     Secret,
     SecretIsPrivate,
 )
