@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import nova.conf
+import nova.privsep
 from nova_polyvisor.libvirt.pool import VolumeSpec
 from nova_polyvisor.libvirt.storage import Storage
 from private_libvirtd import private_libvirtd
@@ -55,6 +56,8 @@ def peer(images: str, disks: str, image_format: str) -> float:
 
 def main() -> None:
     CONF([], project="nova", default_config_files=[], default_config_dirs=[])
+    # Nova's daemon for what needs root is this process, which root runs.
+    nova.privsep.sys_admin_pctxt.set_client_mode(False)
     with private_libvirtd() as daemon:
         host = LibvirtdHost(daemon.uri)
         CONF.set_override("instances_path", os.path.join(daemon.directory, "instances"))
