@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the benchmarks, print a table, write build/bench.json.
 
-python -m tests.benchmarks [NAME]    NAME: a benchmark, such as server_boot
+python -m tests.benchmarks [NAME]    NAME: a benchmark, such as server
 
 Exit status: 0 if all is within its limits, 1 if something is over its limit, 2 if a benchmark
 could not be run or does not exist. What was measured is printed and written in any case.

@@ -122,10 +122,21 @@ def ratio_of_medians(
 ) -> tuple[float, float, float]:
     """Run both in turn and compare: (ratio, median of ours, median of the peer).
 
-    Each callable does the work once and returns its cost. One pair more than ``pairs`` is run
-    and dropped, to warm what there is to warm; who goes first changes from pair to pair.
+    Each callable does the work once and returns its cost; as ratios_of_medians.
     """
-    costs: dict[Callable[[], float], list[float]] = {ours: [], peer: []}
+    return ratios_of_medians(lambda: {"": ours()}, lambda: {"": peer()}, pairs)[""]
+
+
+def ratios_of_medians(
+    ours: Callable[[], dict[str, float]], peer: Callable[[], dict[str, float]], pairs: int
+) -> dict[str, tuple[float, float, float]]:
+    """Run both in turn and compare each cost: (ratio, median of ours, median of the peer).
+
+    Each callable does the work once and returns its costs by their names. One pair more than
+    ``pairs`` is run and dropped, to warm what there is to warm; who goes first changes from pair
+    to pair.
+    """
+    costs: dict[Callable, list[dict[str, float]]] = {ours: [], peer: []}
     for number in range(pairs + 1):
         order = (ours, peer) if number % 2 else (peer, ours)
         for work in order:
@@ -133,9 +144,14 @@ def ratio_of_medians(
             if number:
                 costs[work].append(cost)
         if number:
-            say(f"  pair {number} of {pairs}: {costs[ours][-1]:.3g} to {costs[peer][-1]:.3g}")
-    medians = statistics.median(costs[ours]), statistics.median(costs[peer])
-    return medians[0] / medians[1], *medians
+            pair = zip(costs[ours][-1].items(), costs[peer][-1].values(), strict=True)
+            told = ", ".join(f"{name} {own:.3g} to {its:.3g}".strip() for (name, own), its in pair)
+            say(f"  pair {number} of {pairs}: {told}")
+    found = {}
+    for name in costs[ours][0]:
+        medians = [statistics.median(cost[name] for cost in costs[work]) for work in (ours, peer)]
+        found[name] = (medians[0] / medians[1], *medians)
+    return found
 
 
 def table(results: list[Result], colour: bool) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import fixtures
 import libvirt
 from nova import exception
+from nova.tests import fixtures as nova_fixtures
 from nova_polyvisor.libvirt.storage import Storage
 from oslo_utils import uuidutils
 from private_ceph import shared_ceph
@@ -63,6 +64,8 @@ class StorageFixture(fixtures.Fixture):
 
     def setUp(self) -> None:
         super().setUp()
+        # What needs root is done by the tests themselves, no daemon of nova.
+        self.useFixture(nova_fixtures.PrivsepFixture())
         # Libvirt prints errors that the caller handles.
         libvirt.registerErrorHandler(lambda _context, _error: None, None)
         self.daemon = PrivateLibvirtd(self._hostname)

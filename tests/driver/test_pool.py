@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools and volumes on a real libvirtd of the tests' own."""
 
+import contextlib
+import errno
 import json
 import os
 import subprocess
 import unittest
-import unittest.mock
+from unittest import mock
 
 import fixtures
 from nova import exception
@@ -90,6 +92,40 @@ class PoolTest(PoolCase):
             self.assertEqual(4 * MIB, len(copied))
             self.assertEqual(pattern(MIB), copied[:MIB])
 
+    def test_raw_copy_keeps_the_holes(self):
+        source = self.file("source", pattern(MIB))
+        with open(source, "r+b") as file:
+            file.seek(64 * MIB)
+            file.write(pattern(512))
+        self.pool.upload("source", source)
+        whole = pattern(MIB) + bytes(63 * MIB) + pattern(512)
+        for kernel_copies in (True, False):
+            with contextlib.ExitStack() as stack:
+                if not kernel_copies:
+                    refused = OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+                    stack.enter_context(
+                        mock.patch.object(os, "copy_file_range", side_effect=refused)
+                    )
+                name = f"copy-{kernel_copies}"
+                self.pool.clone(VolumeSpec(name, "raw", 80 * MIB), self.pool, "source", "raw")
+            self.pool.refresh()
+            found = self.pool.volume(name)
+            self.assertEqual(80 * MIB, found.capacity)
+            self.assertLess(found.allocation, 4 * MIB)
+            self.assertEqual(whole + bytes(80 * MIB - len(whole)), self.content(found.path))
+
+    def test_raw_copy_that_fails_leaves_nothing(self):
+        self.pool.upload("source", self.file("source", pattern(MIB)))
+        full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        spec = VolumeSpec("copy", "raw", MIB)
+        with (
+            mock.patch.object(os, "copy_file_range", side_effect=full),
+            mock.patch.object(os, "sendfile", side_effect=full),
+        ):
+            error = self.assertRaises(PoolError, self.pool.clone, spec, self.pool, "source", "raw")
+        self.assertIn("No space left", str(error))
+        self.assertEqual(["source"], self.pool.names())
+
     def test_full_copy_refuses_content_that_claims_another_format(self):
         image = os.path.join(self.scratch, "claims.qcow2")
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
@@ -133,7 +169,7 @@ class PoolTest(PoolCase):
 
     def test_failed_upload_leaves_no_volume(self):
         path = self.file("short", pattern(MIB))
-        with unittest.mock.patch("os.path.getsize", return_value=2**62):
+        with mock.patch("os.path.getsize", return_value=2**62):
             self.assertRaises(PoolError, self.pool.upload, "one", path)
         self.assertEqual([], self.pool.names())
 

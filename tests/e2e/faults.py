@@ -13,6 +13,11 @@ from .cloud import ROOT, SUDO
 
 SEED = int(os.environ.get("POLYVISOR_SEED", "1"))
 FULL = "POLYVISOR_TEST_FULL" in os.environ
+#: What tells a process of the demo from others, by the command line.
+VICTIMS = {
+    "libvirtd": r"^/usr/sbin/libvirtd( --timeout [0-9]+)?$",
+    "nova-compute": "nova-compute .*nova-pools.conf",
+}
 
 
 def points(what: str, first: int, last: int, few: int, many: int) -> list[int]:

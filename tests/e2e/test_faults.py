@@ -11,14 +11,14 @@ from __future__ import annotations
 import pytest
 
 from .cloud import DEMO, MARKER, make, volumes_of
-from .faults import interrupted_demo, kill_by_name, kill_run, points
+from .faults import VICTIMS, interrupted_demo, kill_by_name, kill_run, points
 
-VICTIMS = {
+KILLS = {
     "playbook": kill_run,
-    "libvirtd": lambda run: kill_by_name(r"^/usr/sbin/libvirtd( --timeout [0-9]+)?$"),
-    "nova-compute": lambda run: kill_by_name("nova-compute .*nova-pools.conf"),
+    "libvirtd": lambda run: kill_by_name(VICTIMS["libvirtd"]),
+    "nova-compute": lambda run: kill_by_name(VICTIMS["nova-compute"]),
 }
-CASES = [(victim, task) for victim in VICTIMS for task in points(victim, 20, 120, few=1, many=10)]
+CASES = [(victim, task) for victim in KILLS for task in points(victim, 20, 120, few=1, many=10)]
 
 
 @pytest.mark.parametrize(("victim", "task"), CASES)
@@ -26,7 +26,7 @@ def test_killed_run_is_completed_by_the_next(cloud, demo_server, victim, task):
     server = cloud.api.compute.find_server(DEMO)
     if server:
         cloud.delete(server)
-    reached, output = interrupted_demo(task, VICTIMS[victim])
+    reached, output = interrupted_demo(task, KILLS[victim])
     assert reached, f"there is no task {task}:\n{output}"
 
     healed = make("demo")

@@ -15,6 +15,7 @@ from lxml import etree
 from nova import exception
 from oslo_log import log as logging
 
+from nova_polyvisor.libvirt import privileged
 from nova_polyvisor.libvirt.config import NetworkSource
 from nova_polyvisor.libvirt.streams import LostBytesError, filling, read_into
 from nova_polyvisor.libvirt.waiting import poll
@@ -202,6 +203,12 @@ class Pool:
         del name
         return None
 
+    @property
+    def holds_files(self) -> bool:
+        """Whether the pool's volumes are files."""
+        path = self.path()
+        return path is not None and not path.startswith("/dev/")
+
     def volume(self, name: str) -> VolumeInfo | None:
         """Return a volume by its name, None where there is none."""
         with self._reporting(f"look for volume {name} in"):
@@ -259,11 +266,25 @@ class Pool:
                 raise exception.InvalidDiskInfo(
                     reason=f"{found.path} is {source_format}, but its content says {found.format}"
                 )
+            if spec.format == source_format == "raw" and self.holds_files and source.holds_files:
+                self._copy_file(spec, found)
+                return
             copy = self._get().createXMLFrom(spec.to_xml(), volume, 0)
             # A copy into raw has the source's size whatever was asked for.
             if copy.info()[1] < spec.capacity:
                 with self._removing_on_error(spec.name):
                     copy.resize(spec.capacity, 0)
+
+    def _copy_file(self, spec: VolumeSpec, source: VolumeInfo) -> None:
+        """Make a raw volume of a raw one, without reading what is empty in it, as libvirt does."""
+        self.create(dataclasses.replace(spec, capacity=max(spec.capacity, source.capacity)))
+        with self._removing_on_error(spec.name):
+            try:
+                privileged.copy(source.path, self.volume_path(spec.name))
+            except OSError as error:
+                raise PoolError(
+                    reason=f"Cannot copy {source.path} into storage pool {self.name}: {error}"
+                ) from error
 
     def resize(self, name: str, capacity: int) -> None:
         """Grow a volume to a size in bytes; a larger one is left as it is.

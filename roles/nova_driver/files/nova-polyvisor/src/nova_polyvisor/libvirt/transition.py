@@ -219,7 +219,7 @@ class Transition:
             pool.refresh()
         formats = FormatRecord(instance)
         for each in moved:
-            if _holds_files(each.pool):
+            if each.pool.holds_files:
                 privileged.flush(each.path)
             formats.set(each.path, each.format)
         sources = {each.disk.source: [each.pool.name, each.volume] for each in moved}
@@ -277,11 +277,11 @@ class Transition:
             pool.delete(name)
         if disk.source != path:
             undo.callback(_discard, pool, name)
-        if same or (disk.is_file and _holds_files(pool) and _link(disk.source, path)):
+        if same or (disk.is_file and pool.holds_files and _link(disk.source, path)):
             return Moved(disk, pool, name, disk.format)
         if not may_copy:
             raise _NoLinkError(disk.source)
-        as_it_is = disk.is_file and (_holds_files(pool) or disk.format == "raw")
+        as_it_is = disk.is_file and (pool.holds_files or disk.format == "raw")
         with self._bytes(instance, disk, as_it_is) as file:
             pool.upload(name, file)
         return Moved(disk, pool, name, disk.format if as_it_is else "raw")
@@ -373,12 +373,6 @@ def _is_rescued(instance: Any) -> bool:
     """Tell whether an instance is rescued: its own domain is put aside then."""
     directory = libvirt_utils.get_instance_path(instance)
     return os.path.exists(os.path.join(directory, "unrescue.xml"))
-
-
-def _holds_files(pool: Pool) -> bool:
-    """Tell whether a pool's volumes are files."""
-    path = pool.path()
-    return path is not None and not path.startswith("/dev/")
 
 
 def _is_same(source: str, path: str) -> bool:
