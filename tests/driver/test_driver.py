@@ -59,6 +59,12 @@ class ServerTest(integrated_helpers._IntegratedTestBase):
         super()._setup_services()
         self.addCleanup(self.remove_domains)
 
+    def _wait_for_server_parameter(self, server, expected_params, max_retries=10, *args, **options):
+        """Wait longer than nova does, twice a second: these guests are real."""
+        return super()._wait_for_server_parameter(
+            server, expected_params, max(max_retries, 120), *args, **options
+        )
+
     def remove_domains(self):
         for domain in self.pools.host.get_connection().listAllDomains():
             if domain.isActive():
