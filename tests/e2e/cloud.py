@@ -170,7 +170,7 @@ class Cloud:
         self.wait(server, "GONE")
 
 
-def boots(cloud, server, at_least: int = 1) -> int:
+def boots(cloud: Cloud, server, at_least: int = 1, within: float = 90) -> int:
     """How often the guest has booted from its disk, by the count that it keeps there.
 
     Waits until it has done so that often and is ready for the power button.
@@ -181,6 +181,6 @@ def boots(cloud, server, at_least: int = 1) -> int:
         ready = last and int(last[1]) >= at_least and "polyvisor-guest: ready" in last[2]
         return int(last[1]) if ready else None
 
-    number = eventually(count, 90, f"boot {at_least} of {server.name}'s disk")
+    number = eventually(count, within, f"boot {at_least} of {server.name}'s disk")
     assert MARKER in cloud.console(server)
     return number

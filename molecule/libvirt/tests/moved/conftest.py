@@ -7,13 +7,13 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.cloud import BASE_POOL, DISKS_POOL, Cloud, Volume, eventually, run, volumes
+from tests.e2e.cloud import BASE_POOL, DISKS_POOL, Cloud, Volume, boots, eventually, run, volumes
 
 GIB = 1024**3
 MIB = 1024**2
@@ -22,6 +22,8 @@ DIRECTORY = "/var/lib/nova/pools/instances"
 UNIT = "nova-compute-pools.service"
 #: The servers stay on the two hosts, whatever others the cloud has.
 ZONE = "polyvisor-molecule"
+#: Seconds that a step may take, where QEMU emulates on a machine that is busy with the other lane.
+PATIENCE = 240
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,36 @@ class Hosts:
         self.cloud = cloud
         self.compute = cloud.api.compute
         self.nodes = nodes
+
+    @contextlib.contextmanager
+    def booting(self, flavor: Callable) -> Iterator[Callable]:
+        """Give a function that boots a server on a host; delete the servers, to the last trace."""
+        made = []
+
+        def boot_server(node: Node, **sizes: int):
+            server = self.cloud.boot(
+                f"moved-{uuid.uuid4().hex[:8]}",
+                flavor_id=flavor(**sizes).id,
+                availability_zone=ZONE,
+                host=node.name,
+                config_drive=True,
+            )
+            made.append(server)
+            return self.cloud.wait(server, "ACTIVE", PATIENCE)
+
+        yield boot_server
+        for server in made:
+            self.cloud.delete(server)
+            for node in self.nodes:
+                self.assert_nothing_on(node, server)
+
+    def boots(self, server, at_least: int = 1) -> int:
+        """How often the guest has booted from its disk, once it has done so that often."""
+        return boots(self.cloud, server, at_least, PATIENCE)
+
+    def wait(self, server, status: str) -> None:
+        """Wait until a server has a status and no task."""
+        self.cloud.wait(server, status, PATIENCE)
 
     def fresh(self, server):
         """The server as the API shows it now."""
@@ -182,27 +214,11 @@ def flavor(hosts) -> Iterator:
         hosts.compute.delete_flavor(one)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def boot(hosts, flavor) -> Iterator:
-    """Boot a server on a host: boot(node, disk=GiB, ephemeral=GiB, swap=MiB)."""
-    made = []
-
-    def boot_server(node, **sizes):
-        server = hosts.cloud.boot(
-            f"moved-{uuid.uuid4().hex[:8]}",
-            flavor_id=flavor(**sizes).id,
-            availability_zone=ZONE,
-            host=node.name,
-            config_drive=True,
-        )
-        made.append(server)
-        return hosts.cloud.wait(server, "ACTIVE", 180)
-
-    yield boot_server
-    for server in made:
-        hosts.cloud.delete(server)
-        for node in hosts.nodes:
-            hosts.assert_nothing_on(node, server)
+    """Boot a server for one test: boot(node, disk=GiB, ephemeral=GiB, swap=MiB)."""
+    with hosts.booting(flavor) as boot_server:
+        yield boot_server
 
 
 @pytest.fixture

@@ -4,35 +4,31 @@
 
 from __future__ import annotations
 
-from tests.e2e.cloud import boots
-
-MOVE = 240
-
 
 def test_evacuation_from_a_pool_of_its_own_makes_the_disk_anew(hosts, boot):
     here, there = hosts.nodes
     server = boot(here)
-    boots(hosts.cloud, server)
+    hosts.boots(server)
     with hosts.lost(here):
         hosts.compute.evacuate_server(server, host=there.name)
-        hosts.cloud.wait(server, "SHUTOFF", MOVE)
+        hosts.wait(server, "SHUTOFF")
         assert hosts.of(server)[0] == there
         # What the lost host has is not touched before it is back.
         assert here.runs(server)
     hosts.assert_lives_on(there, server)
     hosts.compute.start_server(server)
-    hosts.cloud.wait(server, "ACTIVE")
-    assert boots(hosts.cloud, server) == 1
+    hosts.wait(server, "ACTIVE")
+    assert hosts.boots(server) == 1
 
 
 def test_shared_pool_keeps_the_disk(hosts, shared_pool, boot):
     here, there = hosts.nodes
     server = boot(here)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     volumes = here.volumes_of(server, shared_pool)
     assert "disk" in volumes
     hosts.compute.live_migrate_server(server, host=there.name, block_migration="auto")
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     assert there.runs(server)
     assert not here.runs(server)
     assert there.volumes_of(server, shared_pool) == volumes
@@ -40,10 +36,10 @@ def test_shared_pool_keeps_the_disk(hosts, shared_pool, boot):
     there.run("virsh", "destroy", server.id)
     with hosts.lost(there):
         hosts.compute.evacuate_server(server, host=here.name)
-        hosts.cloud.wait(server, "SHUTOFF", MOVE)
+        hosts.wait(server, "SHUTOFF")
     hosts.compute.start_server(server)
-    hosts.cloud.wait(server, "ACTIVE")
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    hosts.wait(server, "ACTIVE")
+    assert hosts.boots(server, before + 1) == before + 1
     assert here.volumes_of(server, shared_pool) == volumes
     hosts.cloud.delete(server)
     assert here.left(server, shared_pool) == []

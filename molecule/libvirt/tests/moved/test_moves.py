@@ -6,16 +6,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.cloud import boots, eventually
-
-#: Seconds that a move may take, where QEMU emulates.
-MOVE = 240
+from tests.e2e.cloud import eventually
 
 
 @pytest.fixture(scope="module")
-def server(hosts, boot):
+def server(hosts, flavor):
     """A server that the tests of this module share; each leaves it ACTIVE."""
-    return boot(hosts.nodes[0], disk=2, ephemeral=1, swap=64)
+    with hosts.booting(flavor) as boot:
+        yield boot(hosts.nodes[0], disk=2, ephemeral=1, swap=64)
 
 
 @pytest.fixture
@@ -27,52 +25,52 @@ def grown(hosts, server, flavor):
 
 def test_resize_to_the_other_host_and_back(hosts, server, grown):
     here, there = hosts.of(server)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     sizes = {name: volume.capacity for name, volume in here.volumes_of(server).items()}
     with hosts.only(there):
         hosts.compute.resize_server(server, grown)
-        hosts.cloud.wait(server, "VERIFY_RESIZE", MOVE)
+        hosts.wait(server, "VERIFY_RESIZE")
     assert hosts.of(server) == (there, here)
     assert there.runs(server)
     assert not here.runs(server)
     assert {name: volume.capacity for name, volume in here.volumes_of(server).items()} == sizes
     hosts.compute.revert_server_resize(server)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     assert hosts.of(server) == (here, there)
     hosts.assert_lives_on(here, server)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    assert hosts.boots(server, before + 1) == before + 1
 
 
 def test_resize_to_the_other_host_for_good(hosts, server, grown):
     _here, there = hosts.of(server)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     with hosts.only(there):
         hosts.compute.resize_server(server, grown)
-        hosts.cloud.wait(server, "VERIFY_RESIZE", MOVE)
+        hosts.wait(server, "VERIFY_RESIZE")
     hosts.compute.confirm_server_resize(server)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     assert hosts.fresh(server).flavor["disk"] == grown.disk
     hosts.assert_lives_on(there, server)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    assert hosts.boots(server, before + 1) == before + 1
 
 
 def test_resize_on_the_same_host_and_back(hosts, server, grown):
     here, _there = hosts.of(server)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     with hosts.only(here):
         hosts.compute.resize_server(server, grown)
-        hosts.cloud.wait(server, "VERIFY_RESIZE", MOVE)
+        hosts.wait(server, "VERIFY_RESIZE")
     assert here.volumes_of(server)["disk"].capacity == grown.disk * 1024**3
     hosts.compute.revert_server_resize(server)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     hosts.assert_lives_on(here, server)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    assert hosts.boots(server, before + 1) == before + 1
 
 
 def test_resize_down_is_refused(hosts, server, flavor):
     here, _there = hosts.of(server)
     hosts.compute.resize_server(server, flavor(disk=1, ephemeral=1, swap=64))
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     action = next(hosts.compute.server_actions(server))
     assert (action.action, action.message) == ("resize", "Error")
     assert hosts.of(server)[0] == here
@@ -82,59 +80,59 @@ def test_resize_down_is_refused(hosts, server, flavor):
 
 def test_cold_migration_and_back(hosts, server):
     here, there = hosts.of(server)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     hosts.compute.migrate_server(server, host=there.name)
-    hosts.cloud.wait(server, "VERIFY_RESIZE", MOVE)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    hosts.wait(server, "VERIFY_RESIZE")
+    assert hosts.boots(server, before + 1) == before + 1
     hosts.compute.revert_server_resize(server)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     hosts.assert_lives_on(here, server)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    assert hosts.boots(server, before + 1) == before + 1
 
 
 def test_cold_migration_for_good(hosts, server):
     _here, there = hosts.of(server)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     hosts.compute.migrate_server(server, host=there.name)
-    hosts.cloud.wait(server, "VERIFY_RESIZE", MOVE)
+    hosts.wait(server, "VERIFY_RESIZE")
     hosts.compute.confirm_server_resize(server)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     hosts.assert_lives_on(there, server)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    assert hosts.boots(server, before + 1) == before + 1
 
 
 def test_live_migration_there_and_back(hosts, server):
     here, there = hosts.of(server)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     for source, target in ((here, there), (there, here)):
         hosts.compute.live_migrate_server(server, host=target.name, block_migration="auto")
-        hosts.cloud.wait(server, "ACTIVE", MOVE)
+        hosts.wait(server, "ACTIVE")
         assert hosts.of(server) == (target, source)
         assert target.runs(server)
         hosts.assert_lives_on(target, server)
     hosts.compute.reboot_server(server, "HARD")
-    hosts.cloud.wait(server, "ACTIVE")
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    hosts.wait(server, "ACTIVE")
+    assert hosts.boots(server, before + 1) == before + 1
 
 
 def test_rebuild(hosts, server):
     here, _there = hosts.of(server)
     image = hosts.cloud.api.image.get_image(hosts.fresh(server).image.id)
     hosts.compute.rebuild_server(server, image=image)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     hosts.assert_lives_on(here, server)
-    eventually(lambda: boots(hosts.cloud, server) == 1, 90, "a first boot of the rebuilt disk")
+    eventually(lambda: hosts.boots(server) == 1, 240, "a first boot of the rebuilt disk")
 
 
 def test_shelved_on_one_host_and_unshelved_on_the_other(hosts, boot):
     here, there = hosts.nodes
     server = boot(here)
-    before = boots(hosts.cloud, server)
+    before = hosts.boots(server)
     hosts.compute.shelve_server(server)
-    hosts.cloud.wait(server, "SHELVED_OFFLOADED", MOVE)
+    hosts.wait(server, "SHELVED_OFFLOADED")
     for node in hosts.nodes:
         hosts.assert_nothing_on(node, server)
     hosts.compute.unshelve_server(server, host=there.name)
-    hosts.cloud.wait(server, "ACTIVE", MOVE)
+    hosts.wait(server, "ACTIVE")
     hosts.assert_lives_on(there, server, cached=False)
-    assert boots(hosts.cloud, server, before + 1) == before + 1
+    assert hosts.boots(server, before + 1) == before + 1
