@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 import xml.etree.ElementTree as ET
@@ -79,15 +80,15 @@ class Volume:
     backing: str | None
 
 
-def volumes(pool: str) -> dict[str, Volume]:
-    """The volumes of a pool by name."""
-    run("virsh", "pool-refresh", pool)
+def volumes(pool: str, ask: Callable[..., str] = run) -> dict[str, Volume]:
+    """The volumes of a pool by name; `ask` runs commands where the pool is."""
+    ask("virsh", "pool-refresh", pool)
     found = {}
-    for line in run("virsh", "vol-list", pool).splitlines()[2:]:
+    for line in ask("virsh", "vol-list", pool).splitlines()[2:]:
         if not line.strip():
             continue
         name = line.split()[0]
-        xml = ET.fromstring(run("virsh", "vol-dumpxml", "--pool", pool, name))
+        xml = ET.fromstring(ask("virsh", "vol-dumpxml", "--pool", pool, name))
         found[name] = Volume(
             name=name,
             capacity=int(xml.findtext("capacity", "0")),
@@ -168,3 +169,19 @@ class Cloud:
         """Delete a server and wait until it is gone."""
         self.api.compute.delete_server(server.id, ignore_missing=True)
         self.wait(server, "GONE")
+
+
+def boots(cloud: Cloud, server, at_least: int = 1, within: float = 90) -> int:
+    """How often the guest has booted from its disk, by the count that it keeps there.
+
+    Waits until it has done so that often and is ready for the power button.
+    """
+
+    def count() -> int | None:
+        last = re.search(r".*boot (\d+) of this disk(.*)", cloud.console(server), re.DOTALL)
+        ready = last and int(last[1]) >= at_least and "polyvisor-guest: ready" in last[2]
+        return int(last[1]) if ready else None
+
+    number = eventually(count, within, f"boot {at_least} of {server.name}'s disk")
+    assert MARKER in cloud.console(server)
+    return number

@@ -4,12 +4,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 
 import pytest
 
-from .cloud import BASE_POOL, IMAGE, MARKER, eventually, run, volumes, volumes_of
+from .cloud import BASE_POOL, IMAGE, boots, eventually, run, volumes, volumes_of
 
 GIB = 1024**3
 MIB = 1024**2
@@ -21,22 +20,6 @@ def domain_state(server) -> str:
         ["virsh", "domstate", server.id], text=True, capture_output=True, check=False
     )
     return found.stdout.strip()
-
-
-def boots(cloud, server, at_least: int = 1) -> int:
-    """How often the guest has booted from its disk, by the count that it keeps there.
-
-    Waits until it has done so that often and is ready for the power button.
-    """
-
-    def count() -> int | None:
-        last = re.search(r".*boot (\d+) of this disk(.*)", cloud.console(server), re.DOTALL)
-        ready = last and int(last[1]) >= at_least and "polyvisor-guest: ready" in last[2]
-        return int(last[1]) if ready else None
-
-    number = eventually(count, 90, f"boot {at_least} of {server.name}'s disk")
-    assert MARKER in cloud.console(server)
-    return number
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +124,22 @@ def test_shelve_leaves_no_volume_and_unshelve_brings_the_disk_back(cloud, boot):
     cloud.api.compute.unshelve_server(server)
     cloud.wait(server, "ACTIVE", 180)
     assert boots(cloud, server, before + 1) == before + 1
+
+
+def test_resize_on_the_one_host(cloud, boot, flavor):
+    server = boot(flavor_id=flavor(disk=1).id)
+    before = boots(cloud, server)
+    for answer, size in (("revert", GIB), ("confirm", 2 * GIB)):
+        cloud.api.compute.resize_server(server, flavor(disk=2))
+        cloud.wait(server, "VERIFY_RESIZE")
+        assert volumes_of(server.id)["disk"].capacity == 2 * GIB
+        getattr(cloud.api.compute, f"{answer}_server_resize")(server)
+        cloud.wait(server, "ACTIVE")
+        found = volumes_of(server.id)
+        assert found["disk"].capacity == size
+        assert [name for name in found if name.endswith(".before")] == []
+        # A revert brings back the disk that the server had before it ran with the other flavor.
+        before = boots(cloud, server, before + 1)
 
 
 def test_ephemeral_swap_and_config_drive_are_volumes(cloud, boot, flavor):

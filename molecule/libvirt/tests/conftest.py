@@ -17,6 +17,8 @@ import testinfra
 #: Containers, with the virtual environment that nova is in and the processes of the inventory.
 FIRST, SECOND = "polyvisor-molecule-1", "polyvisor-molecule-2"
 VENVS = {FIRST: "/opt/mini-cloud/venv", SECOND: "/opt/nova-compute/venv"}
+#: Where they are reached for migrations.
+ADDRESSES = {FIRST: "127.0.2.1", SECOND: "127.0.2.2"}
 PROCESSES = [(FIRST, "pools"), (SECOND, "pools"), (SECOND, "fake")]
 API_LOG = Path("/var/log/mini-cloud/nova-api.log")
 
@@ -50,6 +52,16 @@ class Process:
     def nova_host(self) -> str:
         """What Nova knows it by."""
         return f"{self.container}-{self.name}"
+
+    @property
+    def address(self) -> str:
+        """Where its host is reached for migrations."""
+        return ADDRESSES[self.container]
+
+    @property
+    def peer(self) -> Process:
+        """The process of this name on the other host."""
+        return process_of(SECOND if self.container == FIRST else FIRST, self.name)
 
     @property
     def configuration(self) -> str:
@@ -118,6 +130,12 @@ def pools(request) -> Process:
 def fake() -> Process:
     """The process with nova's fake driver, on the second host."""
     return process_of(SECOND, "fake")
+
+
+@pytest.fixture(scope="session")
+def authority() -> Path:
+    """The directory of the authority that has signed the hosts' certificates."""
+    return scratch("authority")
 
 
 @pytest.fixture(scope="session")
