@@ -27,6 +27,8 @@ CORES := 2.17 2.18 2.19
 PYTHON_VERSION = $(shell $(PYTHON) -c "import sys; print(\"%d.%d\" % sys.version_info[:2])")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# Where Debian has no directory of system programs in a user's path, what runs as root needs them.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # uv reads no trust store but its own unless told; pip does.
 export UV_SYSTEM_CERTS := 1
 export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
