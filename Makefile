@@ -27,6 +27,8 @@ CORES := 2.17 2.18 2.19
 PYTHON_VERSION = $(shell $(PYTHON) -c "import sys; print(\"%d.%d\" % sys.version_info[:2])")
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
+# Where Debian has no directory of system programs in a user's path, what runs as root needs them.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 # uv reads no trust store but its own unless told; pip does.
 export UV_SYSTEM_CERTS := 1
 export SSL_CERT_FILE ?= /etc/ssl/certs/ca-certificates.crt
@@ -44,8 +46,8 @@ beside = (lanes=; for target in $(1); do \
   status=0; for lane in $$lanes; do wait $$lane || status=$$?; done; exit $$status)
 # Debian packages of a list that are missing: asked of dpkg, which answers at once.
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
-# sudo takes the environment away, so that all that counts is named.
-playbook = $(SUDO) env PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
+# sudo takes the environment away, so that all that counts is named; root leaves no files in build/.
+playbook = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
   ANSIBLE_NOCOLOR=$(ANSIBLE_NOCOLOR) ANSIBLE_STDOUT_CALLBACK=$(ANSIBLE_STDOUT_CALLBACK) \
   ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook --inventory localhost,
 
@@ -129,7 +131,7 @@ e2e-tests cleanup-tests: $(call venv,functional) $(COLLECTIONS)/.installed
 molecule: $(call venv,molecule) $(TREE)/.git ## roles on hosts that are systemd containers; SCENARIO=name for one
 	@$(call install,molecule)
 	@mkdir -p $(REPORTS)
-	@$(SUDO) env PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
+	@$(SUDO) env PYTHONDONTWRITEBYTECODE=1 PATH=$(VENV)/molecule/bin:$$PATH REPORTS=$(REPORTS) $(TREE)/tests/containers/run-molecule $(SCENARIO)
 
 matrix: $(call venv,functional) ## does the support matrix claim more than the tests showed?
 	@$(VENV)/functional/bin/python tests/matrix/matrix.py check $(REPORTS)
@@ -165,6 +167,8 @@ $(VENV)/%/.made: requirements/%.txt | $(UV) $(BUILD)/.packages
 	$(UV) venv --quiet --clear --python $(PYTHON) $(@D)
 	$(UV) pip install --quiet --python $(@D)/bin/python --requirement $<
 	@touch $@
+
+$(VENV)/molecule/.made: export UV_COMPILE_BYTECODE := 1
 
 # For the guest's Python, whatever this machine's is.
 $(BUILD)/guest/site: requirements/guest.txt | $(UV)
