@@ -11,17 +11,18 @@ from .frame import Machine, Result, ratio_of_medians
 
 PAIRS = 9
 LIMIT = 1.1
+FORMATS = ("raw", "qcow2")
 
 
 def measure(_machine: Machine) -> Iterator[Result]:
     """Seconds of the copy, raw to raw and qcow2 to qcow2."""
     with beside_nova("clone.py") as seconds_of:
-        for image_format in ("raw", "qcow2"):
-            ratio, ours, peer = _compared(seconds_of, image_format)
-            name, peer_name = f"clone_{image_format}", f"qemu-img convert -O {image_format}"
-            yield Result(name, ratio, "ratio", LIMIT, peer_name, PAIRS)
-            yield Result(f"{name}_seconds", ours, "s", None, "", PAIRS)
-            yield Result(f"{name}_peer_seconds", peer, "s", None, peer_name, PAIRS)
+        found = {each: _compared(seconds_of, each) for each in FORMATS}
+    for image_format, (ratio, ours, peer) in found.items():
+        name, peer_name = f"clone_{image_format}", f"qemu-img convert -O {image_format}"
+        yield Result(name, ratio, "ratio", LIMIT, peer_name, PAIRS)
+        yield Result(f"{name}_seconds", ours, "s", None, "", PAIRS)
+        yield Result(f"{name}_peer_seconds", peer, "s", None, peer_name, PAIRS)
 
 
 def _compared(seconds_of, image_format: str) -> tuple[float, float, float]:

@@ -116,7 +116,7 @@ class ServerTest(ServerBase):
         """Return the sizes of a server's disks in GiB; only the root disk has a backing file."""
         sizes = {}
         for name in self.volumes():
-            uuid, _, disk = name.partition("_")
+            uuid, disk = name.split("_", 1)
             info = qemu_info(os.path.join(self.pools.directory, name))
             self.assertEqual(server["id"], uuid)
             if disk in ("disk", "disk.before"):

@@ -17,7 +17,7 @@ from nova_polyvisor.libvirt import live
 from nova_polyvisor.libvirt.config import VolumeDisk
 from nova_polyvisor.libvirt.legacy import Home, LegacyDisk
 from nova_polyvisor.libvirt.moving import MovingDriver
-from nova_polyvisor.libvirt.pool import Pool, PoolError
+from nova_polyvisor.libvirt.pool import Pool
 from nova_polyvisor.libvirt.remote import PoolThere
 from nova_polyvisor.libvirt.storage import disk_name, volume_name
 
@@ -37,7 +37,7 @@ class MigratingDriver(MovingDriver):
         token = super()._create_shared_storage_test_file(instance)
         try:
             self._sharing.mark_all(token)
-        except PoolError as error:
+        except exception.NovaException as error:
             super()._cleanup_shared_storage_test_file(token)
             raise exception.MigrationPreCheckError(reason=str(error)) from error
         return token
