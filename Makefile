@@ -46,7 +46,7 @@ beside = (lanes=; for target in $(1); do \
   status=0; for lane in $$lanes; do wait $$lane || status=$$?; done; exit $$status)
 # Debian packages of a list that are missing: asked of dpkg, which answers at once.
 install = $(SUDO) tests/tools/install-packages requirements/debian-$(1).txt
-# sudo takes the environment away, so that all that counts is named; root leaves no files in build/.
+# sudo takes the environment away, so that all that counts is named; root compiles nothing in a user's build/.
 playbook = $(SUDO) env PYTHONDONTWRITEBYTECODE=1 PATH=$(VENV)/demo/bin:$$PATH ANSIBLE_COLLECTIONS_PATH=$(COLLECTIONS) \
   ANSIBLE_NOCOLOR=$(ANSIBLE_NOCOLOR) ANSIBLE_STDOUT_CALLBACK=$(ANSIBLE_STDOUT_CALLBACK) \
   ANSIBLE_CALLBACK_RESULT_FORMAT=yaml ansible-playbook --inventory localhost,

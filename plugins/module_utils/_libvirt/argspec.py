@@ -21,3 +21,13 @@ PERMISSIONS: dict[str, Any] = {
         "label": {"type": "str"},
     },
 }
+
+# What names a secret that libvirt keeps; not the secret itself.
+SECRET: dict[str, Any] = {
+    "type": "dict",
+    "required": True,
+    "no_log": False,
+    "options": {"usage": {"type": "str"}, "uuid": {"type": "str"}},
+    "mutually_exclusive": [("usage", "uuid")],
+    "required_one_of": [("usage", "uuid")],
+}

@@ -213,7 +213,7 @@ def send(client: VolumeClient, volume: Volume, path: str, length: int, total: in
             os.ftruncate(own, total)
     except OSError as error:
         raise OperationFailed(
-            f"Could not write {volume.path}: {error.strerror}", error.errno
+            f"Could not copy {path} to {volume.path}: {error.strerror}", error.errno
         ) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     PERMISSIONS,
+    SECRET,
 )
 
 _ADAPTER: dict[str, Any] = {
@@ -43,14 +44,7 @@ _AUTH: dict[str, Any] = {
     "options": {
         "type": {"type": "str", "choices": ["chap", "ceph"], "required": True},
         "username": {"type": "str", "required": True},
-        "secret": {
-            "type": "dict",
-            "required": True,
-            "no_log": False,
-            "options": {"usage": {"type": "str"}, "uuid": {"type": "str"}},
-            "mutually_exclusive": [("usage", "uuid")],
-            "required_one_of": [("usage", "uuid")],
-        },
+        "secret": SECRET,
     },
 }
 

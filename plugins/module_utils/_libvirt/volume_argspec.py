@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt.argspec import (
     PERMISSIONS,
+    SECRET,
 )
 
 _VOLUME_NAME: dict[str, dict[str, Any]] = {
@@ -73,14 +74,7 @@ VOLUME_ARGUMENTS: dict[str, dict[str, Any]] = {
         "type": "dict",
         "options": {
             "format": {"type": "str", "choices": ["luks"], "default": "luks"},
-            "secret": {
-                "type": "dict",
-                "required": True,
-                "no_log": False,
-                "options": {"usage": {"type": "str"}, "uuid": {"type": "str"}},
-                "mutually_exclusive": [("usage", "uuid")],
-                "required_one_of": [("usage", "uuid")],
-            },
+            "secret": SECRET,
             "cipher": {
                 "type": "dict",
                 "options": {

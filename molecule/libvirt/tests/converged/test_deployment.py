@@ -23,7 +23,9 @@ def test_process_runs_as_nova(process):
     assert process.host.file(f"/proc/{process.unit['MainPID']}").user == "nova"
 
 
-@pytest.mark.parametrize("program", ["genisoimage", "qemu-img", "mkfs.ext4", "mkswap", "uptime"])
+@pytest.mark.parametrize(
+    "program", ["genisoimage", "qemu-img", "mkfs.ext4", "mkfs.vfat", "mkswap", "uptime"]
+)
 def test_program_that_nova_starts_is_installed(pools, program):
     assert pools.host.exists(program)
 
