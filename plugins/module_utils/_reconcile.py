@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any, Callable, NamedTuple
 
 from ansible_collections.polyvisor.compute.plugins.module_utils._errors import (
@@ -34,7 +34,6 @@ class Step(NamedTuple):
     quiet: bool = False
 
 
-@dataclass
 class Plan:
     """What a resource is, what it will be, and the steps that lead there.
 
@@ -43,11 +42,19 @@ class Plan:
     :param facts: what else the module returns, as far as it is known before the steps
     """
 
-    before: dict[str, Any]
-    after: dict[str, Any]
-    steps: list[Step] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        before: dict[str, Any],
+        after: dict[str, Any],
+        steps: Iterable[Step],
+        facts: dict[str, Any],
+        warnings: Iterable[str] = (),
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.steps = list(steps)
+        self.facts = facts
+        self.warnings = list(warnings)
 
 
 def _changes(steps: list[Step]) -> list[str]:

@@ -15,7 +15,6 @@ import traceback
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -81,13 +80,13 @@ class Pool(NamedTuple):
         return self.state != "inactive"
 
 
-@dataclass(frozen=True)
 class Volume:
     """A volume of an active pool, with its XML, which tells the rest: one call a volume."""
 
-    pool: str
-    name: str
-    xml: str
+    def __init__(self, pool: str, name: str, xml: str) -> None:
+        self.pool = pool
+        self.name = name
+        self.xml = xml
 
     @cached_property
     def root(self) -> ET.Element:

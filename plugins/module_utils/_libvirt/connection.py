@@ -9,7 +9,6 @@ silent for a while, and gives the connection up if none comes. A daemon that is 
 
 from __future__ import annotations
 
-import queue
 import threading
 from contextlib import suppress
 from functools import cache
@@ -68,23 +67,24 @@ def _opened(uri: str) -> libvirt.virConnect:
 
 def _opened_within(uri: str, timeout: int) -> libvirt.virConnect:
     """Open in a thread that is left behind if it does not come back."""
-    answer: queue.SimpleQueue = queue.SimpleQueue()
+    answer: list[libvirt.virConnect | Unreachable] = []
 
     def work() -> None:
         try:
-            answer.put(_opened(uri))
+            answer.append(_opened(uri))
         except Unreachable as error:
-            answer.put(error)
+            answer.append(error)
 
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        result = answer.get(timeout=timeout)
-    except queue.Empty:
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(timeout)
+    if not answer:
         raise Unreachable(
             f"libvirt at {uri} did not answer within {timeout} seconds. Look whether libvirtd (or "
             "virtqemud and virtstoraged) hangs there and, for a remote URI, whether ssh or the "
             "network asks or waits for something. To wait longer, raise timeout."
-        ) from None
+        )
+    result = answer[0]
     if isinstance(result, Unreachable):
         raise result
     return result

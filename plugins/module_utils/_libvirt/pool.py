@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.polyvisor.compute.plugins.module_utils._errors import Refused
 from ansible_collections.polyvisor.compute.plugins.module_utils._libvirt import (
     describe,
     pool_definition,
@@ -46,7 +47,14 @@ def plan(client: Client, options: dict[str, Any]) -> Plan:
         return pool_removal.plan(client, options, found)
     if options["type"]:
         require_format(options["type"], _stated_format(options))
-    return _PoolPlan(client, options, found).make()
+    while True:
+        try:
+            return _PoolPlan(client, options, found).make()
+        except Refused:
+            # Another run that makes the pool has its device in use before it is done.
+            seen, found = found, client.find_pool(options["name"])
+            if bool(seen) == bool(found):
+                raise
 
 
 def _stated_format(options: dict[str, Any]) -> str | None:

@@ -82,6 +82,8 @@ def compare(client: Client, options: dict[str, Any], found: Pool | None) -> Defi
         _require_same_uuid(root, found)
         pool_xml.set_uuid(root, found.uuid)
     wanted = pool_meaning.of_definition(root)
+    if options["xml"] is None:
+        _require_meaning(wanted, options)
     counted = _counted_permissions(options, wanted)
     changes = pool_meaning.differences(wanted, defined, counted) if found else set(wanted)
     stale = pool_meaning.differences(wanted, live, counted) if active else set()
@@ -124,15 +126,13 @@ def _wanted(client: Client, options: dict[str, Any], stored: ET.Element | None) 
             "with source and target, or xml."
         )
     stated = pool_xml.build(name, kind, options)
-    part_separator = (options["source"] or {}).get("part_separator")
     if stored is not None and kind == stored.get("type"):
         root = ET.fromstring(ET.tostring(stored))
         pool_xml.amend(root, stated)
     else:
         root = stated
         _complete(kind, options, root)
-    pool_xml.set_part_separator(root, part_separator)
-    _require_meaning(kind, pool_xml.build(name, kind, options), root)
+    pool_xml.set_part_separator(root, (options["source"] or {}).get("part_separator"))
     return root
 
 
@@ -155,14 +155,14 @@ def _complete(kind: str, options: dict[str, Any], root: ET.Element) -> None:
         )
 
 
-def _require_meaning(kind: str, stated: ET.Element, root: ET.Element) -> None:
+def _require_meaning(wanted: pool_meaning.Meaning, options: dict[str, Any]) -> None:
     """Refuse options that libvirt would pass over in silence."""
-    said = pool_meaning.stated(stated)
-    understood = pool_meaning.of_definition(root)
-    lost = pool_meaning.meaningless(said, understood)
+    kind = str(wanted["type"])
+    said = pool_meaning.stated(pool_xml.build(options["name"], kind, options))
+    lost = pool_meaning.meaningless(said, wanted)
     if lost:
         raise Refused(f"A pool of type {kind} has no {', '.join(lost)}.")
-    path = understood.get("target/path")
+    path = wanted.get("target/path")
     if said.get("target/path", path) != path:
         raise Refused(f"target.path of a pool of type {kind} is always {path}.")
 

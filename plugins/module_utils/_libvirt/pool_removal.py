@@ -41,7 +41,7 @@ def plan(client: Client, options: dict[str, Any], found: Pool | None) -> Plan:
     gone = {"name": name, "state": "undefined"}
     facts = {"pool": None, "restart_required": False}
     if not found:
-        return Plan(gone, gone, facts=facts)
+        return Plan(gone, gone, [], facts)
     described = describe.pool(found)
     before = {key: described[key] for key in ("name", "state", "persistent", "autostart")}
     before["type"] = described["type"]

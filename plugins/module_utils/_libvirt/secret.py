@@ -80,7 +80,7 @@ def _value(options: dict[str, Any]) -> bytes | None:
 def _removal(client: SecretClient, options: dict[str, Any], found: Secret | None) -> Plan:
     gone = {"usage": options["usage"], "name": options["name"], "state": "absent"}
     if not found:
-        return Plan(gone, gone, facts={"secret": None})
+        return Plan(gone, gone, [], {"secret": None})
     before = {**_told(describe(found)), "state": "present"}
     step = Step("undefine", lambda: client.undefine_secret(found.uuid))
     return Plan(before, gone, [step], {"secret": None})
@@ -131,7 +131,8 @@ class _SecretPlan:
         private_first = private and (not set_value or bool(self.was and self.was["private"]))
         steps = []
         if redefine:
-            steps.append(Step("define", lambda: self._define(private_first), self._undo()))
+            name = "redefine" if self.was else "define"
+            steps.append(Step(name, lambda: self._define(private_first), self._undo()))
         if set_value:
             steps.append(Step("set value", self._set_value))
         if private and not private_first:

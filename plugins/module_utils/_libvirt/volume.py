@@ -104,7 +104,7 @@ def _removal(client: VolumeClient, options: dict[str, Any]) -> Plan:
         volume_source.active_pool(client, pool_name)
         found = client.find_volume(pool_name, name)
     if not found:
-        return Plan(gone, gone, facts={"volume": None})
+        return Plan(gone, gone, [], {"volume": None})
     usage.require_unused(client, [found])
     steps = []
     if options["wipe"]:

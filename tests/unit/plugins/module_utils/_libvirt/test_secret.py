@@ -37,4 +37,4 @@ class Library:
 
 def test_secret_that_another_run_makes_private_meanwhile_is_left_its_value():
     plan = secret.plan(Library(), OPTIONS)
-    assert [step.name for step in plan.steps] == ["define"]
+    assert [step.name for step in plan.steps] == ["redefine"]
