@@ -36,6 +36,7 @@ set -e
 mkdir -p {state}
 for directory in {state}; do mount -t tmpfs -o mode=755 tmpfs "$directory"; done
 mount --bind {folder}/qemu.conf /etc/libvirt/qemu.conf
+touch {folder}/apart
 exec libvirtd --config {folder}/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid {options}
 """
 _PATIENCE = 60
@@ -68,6 +69,9 @@ class PrivateLibvirtd:
         """Start the daemon and wait until it answers."""
         (self.folder / "qemu.conf").write_text(_QEMU)
         (self.folder / "libvirtd.conf").write_text(_LIBVIRTD + self._configuration)
+        # Until it is there, the socket that is seen is that of the machine's own daemon.
+        apart = self.folder / "apart"
+        apart.unlink(missing_ok=True)
         script = _START.format(state=" ".join(_STATE), folder=self.folder, options=self._options)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -76,11 +80,14 @@ class PrivateLibvirtd:
                 stderr=log,
             )
         deadline = time.monotonic() + _PATIENCE
-        while self.run("virsh", "--connect", "qemu:///system", "uri", check=False).returncode:
+        while not (apart.exists() and self._answers()):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise RuntimeError(f"libvirtd did not start:\n{self.log.read_text()}")
             time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        return not self.run("virsh", "--connect", "qemu:///system", "uri", check=False).returncode
 
     def stop(self) -> None:
         """End the daemon and what it started; its file systems go with it."""
