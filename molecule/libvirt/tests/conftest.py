@@ -96,6 +96,10 @@ class Process:
         module = "lib/python3.*/site-packages/nova_polyvisor/__init__.py"
         return self.host.check_output(f"cat {VENVS[self.container]}/{module}")
 
+    def volumes_as(self, user: str, uri: str):
+        """What comes of listing the volumes of a pool of the libvirt at a URI, as a user."""
+        return self.host.run("runuser -u %s -- virsh -c %s vol-list nova-disks-pool", user, uri)
+
 
 def scratch(name: str) -> Path:
     """A file of molecule's own directory for the run."""
@@ -124,6 +128,12 @@ def process(request) -> Process:
 def pools(request) -> Process:
     """Each process with the storage pool driver: one a host."""
     return process_of(request.param, "pools")
+
+
+@pytest.fixture
+def computes() -> dict[str, Process]:
+    """The process with the storage pool driver on each host, by container."""
+    return {container: process_of(container, "pools") for container in (FIRST, SECOND)}
 
 
 @pytest.fixture

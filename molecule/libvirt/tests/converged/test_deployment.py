@@ -137,3 +137,12 @@ def test_provider_configuration_reaches_placement(fake, pools, cloud):
     tagged = [uuid for uuid, traits in cloud["providers"].items() if "CUSTOM_MOLECULE" in traits]
     assert tagged == [fake.identity]
     assert not pools.host.file("/etc/nova/compute/nova-pools.providers/provider.yaml").exists
+
+
+@pytest.mark.parametrize(("number", "kind"), [(1, "dir"), (2, "fs")])
+def test_disks_of_each_host_lie_in_a_pool_of_another_type(computes, number, kind):
+    host = computes[f"polyvisor-molecule-{number}"].host
+    shown = host.check_output("virsh pool-dumpxml nova-disks-pool")
+    assert f"<pool type='{kind}'>" in shown
+    mounted = host.check_output("findmnt --noheadings --output FSTYPE --target /var/lib/nova/disks")
+    assert (mounted == "ext4" and host.mount_point("/var/lib/nova/disks").exists) is (kind == "fs")

@@ -18,20 +18,15 @@ PRIVATE = {
 }
 
 
-def volumes_as(pools, user, uri):
-    """List the volumes of a pool as a user."""
-    return pools.host.run("runuser -u %s -- virsh -c %s vol-list nova-disks-pool", user, uri)
-
-
 def test_nova_reaches_the_libvirt_of_the_other_host(pools):
     options = pools.host.file(pools.configuration).content_string
     uri = next(line for line in options.splitlines() if line.startswith("remote_uri = "))
-    seen = volumes_as(pools, "nova", uri.partition(" = ")[2] % pools.peer.address)
+    seen = pools.volumes_as("nova", uri.partition(" = ")[2] % pools.peer.address)
     assert seen.succeeded, seen.stderr
 
 
 def test_libvirtd_reaches_the_libvirt_of_the_other_host(pools):
-    seen = volumes_as(pools, "root", f"qemu+tls://{pools.peer.address}/system")
+    seen = pools.volumes_as("root", f"qemu+tls://{pools.peer.address}/system")
     assert seen.succeeded, seen.stderr
 
 
@@ -51,7 +46,7 @@ def test_certificate_of_an_unknown_name_is_refused(pools, authority, tmp_path):
     subprocess.run(["podman", "cp", tmp_path, f"{pools.container}:{directory}"], check=True)
     pools.host.check_output(f"cp {NOVA_PKI}/cacert.pem {directory}")
     uri = f"qemu+tls://{pools.peer.address}/system?pkipath={directory}"
-    refused = volumes_as(pools, "root", uri)
+    refused = pools.volumes_as("root", uri)
     pools.host.check_output(f"rm -r {directory}")
     assert not refused.succeeded
     assert "nova-disks-pool" not in refused.stdout
@@ -61,8 +56,8 @@ def test_certificate_of_an_unknown_name_is_refused(pools, authority, tmp_path):
 def test_without_a_certificate_nobody_is_let_in(pools):
     directory = "/root/no-certificate"
     pools.host.check_output(f"mkdir {directory} && cp {NOVA_PKI}/cacert.pem {directory}")
-    refused = volumes_as(
-        pools, "root", f"qemu+tls://{pools.peer.address}/system?pkipath={directory}"
+    refused = pools.volumes_as(
+        "root", f"qemu+tls://{pools.peer.address}/system?pkipath={directory}"
     )
     pools.host.check_output(f"rm -r {directory}")
     assert not refused.succeeded
