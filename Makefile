@@ -66,7 +66,7 @@ demo-clean: $(COLLECTIONS)/.installed ## undo the demo: no process, mount, domai
 build: $(TARBALL) ## the collection as a tarball in build/
 
 ##@ Test
-.PHONY: test test-full gates system lint sanity unit driver driver-score functional guest e2e molecule matrix bench docs
+.PHONY: test test-full gates system lint sanity unit driver driver-score functional guest guest-image e2e molecule matrix bench docs
 # What both lanes need is made before they start.
 test: $(call venv,functional) $(call venv,molecule) $(COLLECTIONS)/.installed ## every gate and test but the slow tier
 	@status=0; $(call beside,gates system) || status=$$?; \
@@ -110,10 +110,21 @@ driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_d
 functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional
 
-guest: $(BUILD)/guest/site $(TREE)/.git ## modules where the kernel has LVM, NFS and iSCSI: in an emulated guest
+guest: ## what needs LVM, NFS and iSCSI in the kernel: modules and driver in an emulated guest
+	@$(call each,guest-modules guest-driver)
+
+# The image is made anew only when its recipe has changed.
+guest-image:
 	@$(call install,guest)
 	@$(SUDO) tests/guest/build-image $(BUILD)/guest/image
-	tests/guest/run $(BUILD)/guest/image $(BUILD)/guest/site $(TREE) $(REPORTS)/guest.xml $(PYTEST_ARGS) tests/functional/guest
+
+guest-%: guest-image $(BUILD)/guest/site-% $(TREE)/.git
+	tests/guest/run $(BUILD)/guest/image $(BUILD)/guest/site-$* $(TREE) $(REPORTS)/guest-$*.xml $(guest_$*)
+
+guest_modules = -m pytest -p no:cacheprovider --color=no --basetemp=/var/tmp/pytest \
+  --junit-xml=/run/results/report.xml $(PYTEST_ARGS) tests/functional/guest
+guest_driver = -W ignore -m xmlrunner discover --start-directory tests/driver --pattern 'test_logical*.py' \
+  --output-file /run/results/report.xml
 
 gates: ## what deploys nothing on this machine, from lint to functional
 	@$(call each,lint sanity unit driver driver-score functional)
@@ -170,10 +181,15 @@ $(VENV)/%/.made: requirements/%.txt | $(UV) $(BUILD)/.packages
 
 $(VENV)/molecule/.made: export UV_COMPILE_BYTECODE := 1
 
-# For the guest's Python, whatever this machine's is.
-$(BUILD)/guest/site: requirements/guest.txt | $(UV)
-	rm -rf $@
-	$(UV) pip install --quiet --target $@ --python-version 3.11 --requirement $<
+# For the guest's Python, whatever this machine's is. libvirt-python is the guest's own: it has to fit libvirt.
+site = rm -rf $@ && $(UV) pip install --quiet --target $@ --python-version 3.11
+$(BUILD)/guest/site-modules: requirements/guest.txt | $(UV)
+	$(site) --requirement $<
+	@touch $@
+
+$(BUILD)/guest/site-driver: tests/driver/requirements.txt tests/driver/constraints-34.txt $(TREE)/.git | $(UV)
+	$(site) --constraint tests/driver/constraints-34.txt --requirement <(grep -v libvirt-python $<) 'nova==34.*' \
+	  unittest-xml-reporting $(TREE)/roles/nova_driver/files/nova-polyvisor
 	@touch $@
 
 # Installed from the copy: building a wheel leaves files in its source.

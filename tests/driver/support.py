@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import unittest
 from typing import Any
 
@@ -73,9 +74,14 @@ class StorageFixture(fixtures.Fixture):
         self.addCleanup(self.daemon.stop)
         self.host = LibvirtdHost(self.daemon.uri)
         self.addCleanup(self.host.close)
-        self.directory = self._shared or os.path.join(self.daemon.directory, "disks")
-        os.makedirs(self.directory, exist_ok=True)
+        self.directory = self._shared or self.make_room()
         self.pool = self.host.get_connection().storagePoolDefineXML(self.pool_xml(DISKS_POOL), 0)
+
+    def make_room(self) -> str:
+        """Make what the disks pool is over, and return where its volumes appear."""
+        directory = os.path.join(self.daemon.directory, "disks")
+        os.mkdir(directory)
+        return directory
 
     def pool_xml(self, name: str) -> str:
         """Return the definition of the disks pool."""
@@ -99,6 +105,25 @@ class StorageFixture(fixtures.Fixture):
     def storage(self, _host: Any = None) -> Storage:
         """Return the driver's storage on this libvirtd."""
         return Storage(self.host)
+
+    def content(self, volume: str) -> bytes:
+        """Return what a volume holds, as QEMU reads it."""
+        path = os.path.join(self.daemon.directory, "exported")
+        source = os.path.join(self.directory, volume)
+        command = ["qemu-img", "convert", "--force-share", "-O", "raw", source, path]
+        subprocess.run(command, check=True)
+        try:
+            with open(path, "rb") as file:
+                return file.read()
+        finally:
+            os.unlink(path)
+
+    def parent(self, volume: str) -> str | None:
+        """Return the path that a volume lies over, None if it lies over none."""
+        path = os.path.join(self.directory, volume)
+        command = ["qemu-img", "info", "--force-share", "--output=json", path]
+        info = subprocess.run(command, check=True, capture_output=True).stdout
+        return json.loads(info).get("backing-filename")
 
 
 class RbdFixture(StorageFixture):

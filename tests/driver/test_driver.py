@@ -7,8 +7,8 @@ Only Glance and the network are nova's stand-ins; the guests have no operating s
 """
 
 import os
-import sys
 import unittest
+from importlib import metadata
 from types import SimpleNamespace
 from unittest import mock
 from xml.etree import ElementTree
@@ -43,7 +43,8 @@ class ServerBase(integrated_helpers._IntegratedTestBase):
     def _setup_services(self):
         self.pools = self.useFixture(self.make_pools())
         self.pools.pool.create(0)
-        self.flags(api_paste_config=f"{sys.prefix}/etc/nova/api-paste.ini", group="wsgi")
+        (paste,) = (file for file in metadata.files("nova") if file.name == "api-paste.ini")
+        self.flags(api_paste_config=str(paste.locate()), group="wsgi")
         self.flags(
             compute_driver="polyvisor.libvirt.StoragePoolDriver",
             instances_path=self.useFixture(fixtures.TempDir()).path,

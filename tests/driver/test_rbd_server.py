@@ -2,50 +2,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers whose disks are in a real Ceph cluster of the tests' own, on one host and on two."""
 
-import os
-import shutil
 import subprocess
 import unittest
 from unittest import mock
 from xml.etree import ElementTree
 
 import libvirt
+import pool_server
 import test_live_migration
 import test_resize
 from hosts import TwoHostsCase
 from nova import exception
-from nova.tests import fixtures as nova_fixtures
-from nova_polyvisor.libvirt.pool import Pool
 from nova_polyvisor.libvirt.rbd import RbdPool
 from oslo_utils.fixture import uuidsentinel as uuids
 from private_ceph import CAPACITY, needs_ceph
 from support import DISKS_POOL, RbdFixture, slow
-from test_driver import ServerBase
 from test_pool import MIB, pattern
 
 
 @needs_ceph
-class RbdServerTest(ServerBase):
+class RbdServerTest(pool_server.PoolServerCase):
     """Servers under nova's own API whose disks are in Ceph."""
 
     def make_pools(self):
         return RbdFixture()
-
-    def _setup_services(self):
-        super()._setup_services()
-        self.flags(allow_resize_to_same_host=True)
-
-    def disks(self, server):
-        """Return the sizes of a server's disks in MiB, and which of them are clones."""
-        pool = Pool(self.pools.host, DISKS_POOL)
-        names = pool.names(f"{server['id']}_")
-        return {
-            name.partition("_")[2]: (
-                pool.volume(name).capacity // MIB,
-                self.pools.parent(name) is not None,
-            )
-            for name in names
-        }
 
     def sources(self, server):
         domain = ElementTree.fromstring(self.domain(server).XMLDesc())
@@ -58,100 +38,8 @@ class RbdServerTest(ServerBase):
             for disk in domain.findall("devices/disk")
         }
 
-    def test_life_of_a_server(self):
-        small = self._create_flavor(memory_mb=64, vcpu=1, disk=1, ephemeral=1, swap=64)
-        wanted = {**self._build_server(networks="none", flavor_id=small), "config_drive": True}
-        server = self._wait_for_state_change(self.api.post_server({"server": wanted}), "ACTIVE")
-        disks = {"disk": (1024, True), "disk.eph0": (1024, False), "disk.swap": (64, False)}
-        config = {"disk.config": (0, False)}
-        self.assertEqual({**disks, **config}, self.disks(server))
-        self.assertEqual({("network", "rbd", self.pools.in_ceph)}, self.sources(server))
-        root = f"{server['id']}_disk"
-        self.assertEqual(pattern(MIB), self.pools.content(root)[:MIB])
-
-        self._stop_server(server)
-        self._start_server(server)
-        self._reboot_server(server, hard=True)
-        self.assertTrue(self.domain(server).isActive())
-        self.assertEqual({**disks, **config}, self.disks(server))
-
-        self.api.post_server_action(server["id"], {"rescue": {}})
-        self._wait_for_state_change(server, "RESCUE")
-        self.assertIn("disk.rescue", self.disks(server))
-        self.api.post_server_action(server["id"], {"unrescue": None})
-        self._wait_for_state_change(server, "ACTIVE")
-        self.assertEqual({**disks, **config}, self.disks(server))
-
-        self._delete_server(server)
-        self.assertEqual({}, self.disks(server))
-        self.assertEqual([], self.pools.host.get_connection().listAllDomains())
-
-    def test_resize(self):
-        server = self.boot(disk=1, ephemeral=1, swap=64)
-        before = self.disks(server)
-        large = self._create_flavor(memory_mb=96, vcpu=1, disk=2, ephemeral=1, swap=32)
-        for finish in (self._revert_resize, self._confirm_resize):
-            self._resize_server(server, large)
-            self.assertTrue(self.domain(server).isActive())
-            self.assertEqual(2048, self.disks(server)["disk"][0])
-            self.assertEqual(1024, self.disks(server)["disk.before"][0])
-            finish(server)
-            self.assertTrue(self.domain(server).isActive())
-            reverted = finish == self._revert_resize
-            found = {disk: size for disk, (size, _clone) in self.disks(server).items()}
-            self.assertEqual(
-                {disk: size for disk, (size, _clone) in before.items()}
-                if reverted
-                else {"disk": 2048, "disk.eph0": 1024, "disk.swap": 32},
-                found,
-            )
-            root = self.pools.content(f"{server['id']}_disk")
-            self.assertEqual(pattern(MIB), root[:MIB])
-        self._delete_server(server)
-        self.assertEqual({}, self.disks(server))
-
-    def snapshot(self, server):
-        """Snapshot a server; returns what Glance gets."""
-        taken = []
-
-        def take(_image_api, _context, _image_id, _metadata, file, **_options):
-            path = os.path.join(self.pools.daemon.directory, "taken")
-            with open(path, "wb") as copy:
-                shutil.copyfileobj(file, copy)
-            raw = f"{path}.raw"
-            subprocess.run(["qemu-img", "convert", "-O", "raw", path, raw], check=True)
-            with open(raw, "rb") as content:
-                taken.append((os.path.getsize(raw), content.read(MIB)))
-
-        with mock.patch("nova.image.glance.API.update", take):
-            self.api.post_server_action(server["id"], {"createImage": {"name": "one"}})
-            self.notifier.wait_for_versioned_notifications("instance.snapshot.end", timeout=120)
-        return taken
-
-    def test_snapshots(self):
-        self.useFixture(nova_fixtures.PrivsepFixture())
-        server = self.boot(disk=1)
-        for stop in (False, True):
-            if stop:
-                self._stop_server(server)
-            self.notifier.reset()
-            self.assertEqual([(1024 * MIB, pattern(MIB))], self.snapshot(server))
-
-    def test_legacy_server_moves_into_ceph(self):
-        self.useFixture(nova_fixtures.PrivsepFixture())
-        self.flags(enabled=False, group="libvirt_storage")
-        wanted = {**self._build_server(networks="none"), "config_drive": True}
-        server = self._wait_for_state_change(self.api.post_server({"server": wanted}), "ACTIVE")
-        self.assertEqual({}, self.disks(server))
-        self.flags(enabled=True, group="libvirt_storage")
-        self._reboot_server(server, hard=True)
-        self.assertEqual({"disk", "disk.config"}, set(self.disks(server)))
-        self.assertEqual({("network", "rbd", self.pools.in_ceph)}, self.sources(server))
-        root = self.pools.content(f"{server['id']}_disk")
-        self.assertEqual(pattern(MIB), root[:MIB])
-        self._reboot_server(server, hard=True)
-        self._delete_server(server)
-        self.assertEqual({}, self.disks(server))
+    def wanted_sources(self):
+        return {("network", "rbd", self.pools.in_ceph)}
 
     def test_disk_space_is_the_clusters(self):
         (provider,) = self._get_all_providers()
