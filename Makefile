@@ -104,8 +104,9 @@ driver: $(VENV)/nova-34/.plugin $(VENV)/nova-33/.plugin ## the driver plugin, wi
 	$(VENV)/nova-33/bin/python -W ignore -m nova_polyvisor.check polyvisor.libvirt.StoragePoolDriver
 	$(VENV)/nova-34/bin/python -W ignore -m xmlrunner discover --start-directory tests/driver --output-file $(REPORTS)/driver.xml
 
-driver-score: $(VENV)/nova-34/.plugin ## nova's generic driver tests: <compute_driver> <passed>/<total>
+driver-score: $(VENV)/nova-34/.plugin $(VENV)/nova-33/.plugin ## nova's generic driver tests: <compute_driver> <passed>/<total>
 	@$(VENV)/nova-34/bin/python -W ignore tests/driver/score.py
+	$(if $(POLYVISOR_TEST_FULL),@$(VENV)/nova-33/bin/python -W ignore tests/driver/score.py)
 
 functional: $(call venv,functional) $(VENV)/nova-33/.plugin $(VENV)/nova-34/.plugin ## modules against a libvirtd of their own, nova_driver beside real novas
 	$(call pytest,functional) tests/functional

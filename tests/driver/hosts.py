@@ -163,6 +163,7 @@ class TwoHostsCase(test.NoDBTestCase):
             group="libvirt",
         )
         self.flags(enabled=False, group="vnc")
+        self.flags(thread_pool_statistic_period=-1)
         for name in ("fetch_image", "fetch_raw_image"):
             self.stub_out(f"nova.virt.libvirt.utils.{name}", fetch)
         self.stub_out("nova.compute.utils.get_machine_ips", lambda: list(HOSTNAMES))

@@ -49,6 +49,7 @@ class ServerBase(integrated_helpers._IntegratedTestBase):
             compute_driver="polyvisor.libvirt.StoragePoolDriver",
             instances_path=self.useFixture(fixtures.TempDir()).path,
             shutdown_timeout=0,
+            thread_pool_statistic_period=-1,
         )
         self.flags(
             virt_type="qemu",
