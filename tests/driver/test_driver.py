@@ -72,6 +72,11 @@ class ServerBase(integrated_helpers._IntegratedTestBase):
             server, expected_params, max(max_retries, 120), *args, **options
         )
 
+    def _resize_server(self, server, flavor_id):
+        """Wait for the state: nova waits a few seconds for a notification before."""
+        self.api.post_server_action(server["id"], {"resize": {"flavorRef": flavor_id}})
+        return self._wait_for_state_change(server, "VERIFY_RESIZE")
+
     def remove_domains(self):
         for domain in self.pools.host.get_connection().listAllDomains():
             if domain.isActive():
