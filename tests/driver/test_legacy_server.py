@@ -78,7 +78,7 @@ class LegacyServerTest(ServerBase):
 
         with mock.patch.object(images, "convert_image", convert_and_look):
             self.api.post_server_action(server["id"], {"createImage": {"name": "one"}})
-            self.notifier.wait_for_versioned_notifications("instance.snapshot.end")
+            self.notifier.wait_for_versioned_notifications("instance.snapshot.end", timeout=120)
         root = os.path.join(CONF.instances_path, server["id"], "disk")
         self.assertEqual([(root, "qcow2", GIB)], taken)
 
