@@ -31,6 +31,12 @@ def kill_by_name(pattern: str) -> None:
     subprocess.run([*SUDO, "pkill", "-KILL", "-f", pattern], check=False)
 
 
+def runs(pattern: str) -> bool:
+    """Whether there is a process that matches."""
+    found = subprocess.run([*SUDO, "pgrep", "-f", pattern], check=False, capture_output=True)
+    return found.returncode == 0
+
+
 def interrupted_demo(task: int, kill: Callable[[subprocess.Popen], None]) -> tuple[bool, str]:
     """Run `make demo` and call `kill` with its process when it starts that task.
 

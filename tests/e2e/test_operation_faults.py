@@ -16,7 +16,7 @@ import openstack
 import pytest
 
 from .cloud import MARKER, eventually, run, volumes_of
-from .faults import FULL, SEED, VICTIMS, kill_by_name
+from .faults import FULL, SEED, VICTIMS, kill_by_name, runs
 
 #: Seconds until nova-compute has come back and done what it does about its servers.
 RECOVERY = 180
@@ -74,7 +74,7 @@ def legacy(cloud):
 
 def wait_for_compute(cloud) -> None:
     """Wait until nova-compute runs and has told Nova so since."""
-    eventually(lambda: run("pgrep", "-f", VICTIMS["nova-compute"]), RECOVERY, "nova-compute back")
+    eventually(lambda: runs(VICTIMS["nova-compute"]), RECOVERY, "nova-compute back")
     (service,) = cloud.api.compute.services(binary="nova-compute")
     before = service.updated_at
 
