@@ -117,7 +117,9 @@ def begin(cloud, operation: str, server, flavor) -> list:
     points(),
     ids=lambda value: getattr(value, "name", str(value)),
 )
-def test_killed_operation_leaves_a_way_on(cloud, boot, flavor, legacy, operation, victim, moment):
+def test_killed_operation_leaves_a_way_on(
+    cloud, boot, flavor, legacy, capsys, operation, victim, moment
+):
     if operation.name == "transition":
         legacy(True)
     if operation.name == "spawn":
@@ -135,7 +137,8 @@ def test_killed_operation_leaves_a_way_on(cloud, boot, flavor, legacy, operation
     wait_for_compute(cloud)
     found = settled(cloud, server)
     status = "gone" if found is None else found.status
-    print(f"{operation.name}: {victim} killed after {moment} s: {status}")
+    with capsys.disabled():
+        print(f"\n{operation.name}: {victim} killed after {moment} s: {status}")
 
     if found is not None and operation.name != "spawn":
         boots_again(cloud, found, operation.name)
