@@ -137,8 +137,9 @@ class Hosts:
 
     def restart(self, node: Node, heard_of: Callable | None = None) -> None:
         """Restart nova-compute, and wait until Nova has heard of it."""
-        before = self.service(node).updated_at
         node.run("systemctl", "restart", UNIT)
+        # Read when the old process has ended: its last word would be taken for the new one's.
+        before = self.service(node).updated_at
         heard_of = heard_of or self.heard_of
         eventually(lambda: heard_of(node, before), PATIENCE, f"{node.name} up")
 
