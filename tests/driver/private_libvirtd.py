@@ -97,6 +97,11 @@ class PrivateLibvirtd:
             self._process = None
         shutil.rmtree(self.directory)
 
+    def kill(self) -> None:
+        """End the daemon and what it started at once; start() brings it back with its pools."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+
     def mount(self, directory: str, size: int) -> None:
         """Let a directory be a file system of a size in KiB, for the daemon and its guests only."""
         self._run_inside("mount", "-t", "tmpfs", "-o", f"size={size}k", "tests", directory)
@@ -126,7 +131,7 @@ class PrivateLibvirtd:
         script = ["set -e", "mount --make-rprivate /"]
         for path in _ROOT_DIRECTORIES:
             own = os.path.join(self.directory, path.strip("/").replace("/", "-"))
-            os.makedirs(own)
+            os.makedirs(own, exist_ok=True)
             script.append(f"mkdir -p {path}; mount --bind {own} {path}")
         script.append(f"mkdir -p /var/cache/libvirt; mount --bind {_cache()} /var/cache/libvirt")
         script.append("mkdir -p /etc/libvirt/qemu /etc/libvirt/storage")

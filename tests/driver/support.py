@@ -31,7 +31,12 @@ class LibvirtdHost:
     """Stands for nova's ``Host``: gives a connection to the tests' libvirtd."""
 
     def __init__(self, uri: str) -> None:
-        self._connection = libvirt.open(uri)
+        self._uri = uri
+        self.connect()
+
+    def connect(self) -> None:
+        """Connect, anew after libvirtd was killed and came back."""
+        self._connection = libvirt.open(self._uri)
 
     def get_connection(self) -> Any:
         return self._connection

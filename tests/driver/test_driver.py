@@ -7,6 +7,7 @@ Only Glance and the network are nova's stand-ins; the guests have no operating s
 """
 
 import os
+import threading
 import unittest
 from importlib import metadata
 from types import SimpleNamespace
@@ -165,6 +166,27 @@ class ServerTest(ServerBase):
         send.assert_called_once()
         self.assertTrue(self.domain(server).isActive())
         self.assertEqual({"disk": 1}, self.disk_sizes(server))
+
+
+class LostLibvirtTest(ServerBase):
+    def test_server_that_libvirtd_dies_under_leaves_no_volume(self):
+        """Nova asks the driver once to clean up, while libvirtd is not back yet."""
+        create = StoragePoolDriver._create_guest_with_network
+
+        def die_before(*args, **options):
+            self.pools.daemon.kill()
+            back = threading.Timer(2.0, self.pools.daemon.start)
+            back.start()
+            self.addCleanup(back.join)
+            return create(*args, **options)
+
+        with mock.patch.object(StoragePoolDriver, "_create_guest_with_network", die_before):
+            small = self._create_flavor(memory_mb=64, vcpu=1)
+            server = self._create_server(flavor_id=small, networks="none", expected_state="ERROR")
+        self.pools.host.connect()
+        self.pools.pool = self.pools.host.get_connection().storagePoolLookupByName(DISKS_POOL)
+        self.assertEqual([], self.volumes())
+        self._delete_server(server)
 
 
 class WithoutHostTest(unittest.TestCase):

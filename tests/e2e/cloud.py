@@ -147,7 +147,7 @@ class Cloud:
                 found = self.api.compute.get_server(server.id)
             except openstack.exceptions.NotFoundException:
                 return status == "GONE"
-            if found.status == "ERROR" and status != "ERROR":
+            if found.status == "ERROR" and status not in ("ERROR", "GONE"):
                 raise AssertionError(f"server {server.name} is in ERROR: {found.fault}")
             return found if found.status == status and not found.task_state else None
 

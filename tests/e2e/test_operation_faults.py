@@ -80,7 +80,8 @@ def wait_for_compute(cloud) -> None:
 
     def has_reported() -> bool:
         (now,) = cloud.api.compute.services(binary="nova-compute")
-        return now.state == "up" and now.updated_at != before
+        # Nova disables it for as long as libvirt does not answer.
+        return (now.state, now.status) == ("up", "enabled") and now.updated_at != before
 
     eventually(has_reported, RECOVERY, "a sign of life of nova-compute")
 

@@ -37,6 +37,9 @@ compat.require_supported_nova()
 CONF = nova.conf.CONF
 LOG = logging.getLogger(__name__)
 
+#: Seconds that a libvirtd may take to come back before an instance is given up that is to go.
+RESTART_TIMEOUT = 60.0
+
 #: Whether what starts an instance is the start of nova-compute on a host that has booted.
 _NOBODY_ASKED = contextvars.ContextVar("nobody_asked", default=False)
 
@@ -142,6 +145,15 @@ class StoragePoolDriver(MigratingDriver):
         return info
 
     # Disks
+
+    def destroy(self, context: Any, instance: Any, *args: Any, **kwargs: Any) -> None:
+        """Destroy an instance, once libvirt answers that may have failed it.
+
+        Nova asks once where an instance could not be built, and then it is no host's any more.
+        """
+        if not self._host.wait_until_reached(RESTART_TIMEOUT):
+            LOG.warning("Libvirt does not answer", instance=instance)
+        super().destroy(context, instance, *args, **kwargs)
 
     def _cleanup(
         self,

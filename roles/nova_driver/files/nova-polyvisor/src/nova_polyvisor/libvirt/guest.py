@@ -11,6 +11,7 @@ from nova.virt.libvirt import guest as libvirt_guest
 from nova.virt.libvirt import host as libvirt_host
 
 from nova_polyvisor.libvirt.config import VolumeDisk, disk_target, name_disks
+from nova_polyvisor.libvirt.waiting import poll
 
 #: Finds the path of a volume by the names of its pool and of itself.
 FindPath = Callable[[str, str], str | None]
@@ -140,6 +141,20 @@ class VolumeHost(libvirt_host.Host):
 
     find_path: FindPath
     find_volume: FindVolume
+
+    def wait_until_reached(self, timeout: float) -> bool:
+        """Wait for a libvirtd that is about to start again; tell whether it answers.
+
+        :param timeout: seconds
+        """
+        return poll(self._is_reached, timeout, lambda: None)
+
+    def _is_reached(self) -> bool:
+        try:
+            self._get_connection()
+        except libvirt.libvirtError:
+            return False
+        return True
 
     def get_guest(self, instance: Any) -> VolumeGuest:
         """Return an instance's guest.
