@@ -131,6 +131,7 @@ class _SecretPlan:
         private_first = private and (not set_value or bool(self.was and self.was["private"]))
         steps = []
         if redefine:
+            # Two names: a run that others were faster than sees by them that something has moved.
             name = "redefine" if self.was else "define"
             steps.append(Step(name, lambda: self._define(private_first), self._undo()))
         if set_value:
