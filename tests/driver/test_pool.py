@@ -114,6 +114,34 @@ class PoolTest(PoolCase):
             self.assertLess(found.allocation, 4 * MIB)
             self.assertEqual(whole + bytes(80 * MIB - len(whole)), self.content(found.path))
 
+    def test_qcow2_copy_is_whole_and_grows(self):
+        image = os.path.join(self.scratch, "source.qcow2")
+        whole = bytes(8 * MIB) + pattern(MIB) + bytes(7 * MIB)
+        raw = self.file("content", whole)
+        subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", raw, image], check=True)
+        self.pool.upload("source", image)
+        self.pool.refresh()
+        for size in (16 * MIB, 48 * MIB):
+            name = f"copy-{size}"
+            self.pool.clone(VolumeSpec(name, "qcow2", size), self.pool, "source", "qcow2")
+            found = self.pool.volume(name)
+            self.assertEqual(("qcow2", size), (found.format, found.capacity))
+            self.assertIsNone(found.backing)
+            self.assertLess(found.allocation, 4 * MIB)
+            subprocess.run(["qemu-img", "check", "-q", found.path], check=True)
+            self.assertEqual(whole + bytes(size - len(whole)), self.content(found.path))
+
+    def test_qcow2_copy_has_nothing_of_the_empty_volume_that_it_was(self):
+        image = os.path.join(self.scratch, "source.qcow2")
+        # Its disk has holes where an empty image of larger clusters has its tables.
+        how = "preallocation=metadata,cluster_size=4096"
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-o", how, image, "4M"]
+        subprocess.run(command, check=True)
+        self.pool.upload("source", image)
+        self.pool.refresh()
+        self.pool.clone(VolumeSpec("copy", "qcow2", 4 * MIB), self.pool, "source", "qcow2")
+        self.assertEqual(bytes(4 * MIB), self.content(self.path("copy")))
+
     def test_raw_copy_that_fails_leaves_nothing(self):
         self.pool.upload("source", self.file("source", pattern(MIB)))
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -266,25 +266,29 @@ class Pool:
                 raise exception.InvalidDiskInfo(
                     reason=f"{found.path} is {source_format}, but its content says {found.format}"
                 )
-            if spec.format == source_format == "raw" and self.holds_files and source.holds_files:
-                self._copy_file(spec, found)
-                return
-            copy = self._get().createXMLFrom(spec.to_xml(), volume, 0)
-            # A copy into raw has the source's size whatever was asked for.
+            if self.holds_files and source.holds_files and _is_copied_as_file(spec, found):
+                copy = self._copy_file(spec, found)
+            else:
+                copy = self._get().createXMLFrom(spec.to_xml(), volume, 0)
+            # Copies of files, and those that libvirt makes into raw, have the source's size.
             if copy.info()[1] < spec.capacity:
                 with self._removing_on_error(spec.name):
                     copy.resize(spec.capacity, 0)
 
-    def _copy_file(self, spec: VolumeSpec, source: VolumeInfo) -> None:
-        """Make a raw volume of a raw one, without reading what is empty in it, as libvirt does."""
+    def _copy_file(self, spec: VolumeSpec, source: VolumeInfo) -> libvirt.virStorageVol:
+        """Make a volume of one of the same format, byte for byte.
+
+        Libvirt would read what is empty in a raw one, and have qemu-img unpack a qcow2 one.
+        """
         self.create(dataclasses.replace(spec, capacity=max(spec.capacity, source.capacity)))
         with self._removing_on_error(spec.name):
             try:
-                privileged.copy(source.path, self.volume_path(spec.name))
+                privileged.copy(source.path, self.volume_path(spec.name), spec.format != "raw")
             except OSError as error:
                 raise PoolError(
                     reason=f"Cannot copy {source.path} into storage pool {self.name}: {error}"
                 ) from error
+            return self._get_volume(spec.name)
 
     def resize(self, name: str, capacity: int) -> None:
         """Grow a volume to a size in bytes; a larger one is left as it is.
@@ -450,6 +454,14 @@ def _add(parent: Any, tag: str, text: object = None, **attributes: str) -> Any:
     if text is not None:
         element.text = str(text)
     return element
+
+
+def _is_copied_as_file(spec: VolumeSpec, source: VolumeInfo) -> bool:
+    """Tell whether a volume as it is to be is nothing but the bytes of another, of files both."""
+    if spec.format != source.format or source.backing:
+        return False
+    as_asked = spec.preallocate or spec.cluster_size
+    return spec.format == "raw" or (spec.format == "qcow2" and not as_asked)
 
 
 def _volume_info(volume: Any) -> VolumeInfo:
