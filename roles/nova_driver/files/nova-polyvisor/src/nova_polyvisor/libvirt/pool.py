@@ -278,16 +278,21 @@ class Pool:
     def _copy_file(self, spec: VolumeSpec, source: VolumeInfo) -> libvirt.virStorageVol:
         """Make a volume of one of the same format, byte for byte.
 
-        Libvirt would read what is empty in a raw one, and have qemu-img unpack a qcow2 one.
+        Libvirt would read what is empty in a raw one, and have qemu-img unpack a qcow2 one. To
+        libvirt the copy is a raw volume until it finds at a refresh what is in it.
         """
-        self.create(dataclasses.replace(spec, capacity=max(spec.capacity, source.capacity)))
+        raw = spec.format == "raw"
+        size = max(spec.capacity, source.capacity) if raw else source.stored
+        self.create(dataclasses.replace(spec, format="raw", capacity=size))
         with self._removing_on_error(spec.name):
             try:
-                privileged.copy(source.path, self.volume_path(spec.name), spec.format != "raw")
+                privileged.copy(source.path, self.volume_path(spec.name))
             except OSError as error:
                 raise PoolError(
                     reason=f"Cannot copy {source.path} into storage pool {self.name}: {error}"
                 ) from error
+            if not raw:
+                self.refresh()
             return self._get_volume(spec.name)
 
     def resize(self, name: str, capacity: int) -> None:

@@ -26,19 +26,15 @@ def link(source: str, target: str) -> None:
 
 
 @_as_root
-def copy(source: str, target: str, replace: bool) -> None:
-    """Write a file's bytes into another, which is there; holes stay holes.
+def copy(source: str, target: str) -> None:
+    """Write a file's bytes into another, which is there and has none yet; holes stay holes.
 
     The kernel copies, or lets both share what they hold.
 
-    :param replace: whether the other has bytes already, which go
     :raises OSError: one cannot be read, or the other not be written
     """
     with open(source, "rb") as file, open(target, "r+b") as copied:
         start, end = 0, os.fstat(file.fileno()).st_size
-        if replace:
-            copied.truncate(0)
-            copied.truncate(end)
         while start < end:
             try:
                 start = os.lseek(file.fileno(), start, os.SEEK_DATA)
