@@ -113,13 +113,16 @@ class Modules:
         return result
 
     def everything(self) -> list[dict[str, Any]]:
-        """All pools with all volumes, without figures that change by themselves."""
+        """All pools with all volumes, without figures that change by themselves.
+
+        What a volume occupies does so, too, when its file system writes it out.
+        """
         pools = self.run("libvirt_pool_info", volumes=True)["pools"]
         for pool in pools:
             for key in ("allocation", "available", "xml"):
                 del pool[key]
             for volume in pool["volumes"]:
-                del volume["xml"]
+                del volume["allocation"], volume["xml"]
         return pools
 
     def converge(self, module: str, **arguments: Any) -> dict[str, Any]:
