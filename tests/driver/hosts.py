@@ -168,6 +168,10 @@ class TwoHostsCase(test.NoDBTestCase):
             self.stub_out(f"nova.virt.libvirt.utils.{name}", fetch)
         self.stub_out("nova.compute.utils.get_machine_ips", lambda: list(HOSTNAMES))
         self.stub_out("nova.virt.libvirt.host.Host._init_events", lambda host: None)
+        # Nova's fixture lets no test read it, and it is there with version 2 of the cgroups alone.
+        self.stub_out(
+            "nova.virt.libvirt.host.Host._has_cgroupsv2_cpu_controller", lambda host: False
+        )
         self.stub_out("nova.api.metadata.base.InstanceMetadata", ConfigDriveContent)
         self.stub_out(
             "nova.virt.libvirt.driver.LibvirtDriver._build_device_metadata",
